@@ -1,0 +1,9 @@
+/** What clients may send: a file per resource. `inputParser` and `parseQuery` apply them. */
+export * from './schemas/app.ts';
+export * from './schemas/endpoint.ts';
+export * from './schemas/event.ts';
+export { appId, eventId } from './schemas/fields.ts';
+export * from './schemas/parse.ts';
+export * from './schemas/queries.ts';
+export type { EndpointHeaders, Metadata, Scalar } from './schemas/records.ts';
+export * from './schemas/retry.ts';

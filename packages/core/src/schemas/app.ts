@@ -1,0 +1,35 @@
+import { z } from 'zod';
+import * as fields from './fields.ts';
+import { metadata } from './records.ts';
+import { retryPolicy } from './retry.ts';
+
+const MAX_ENDPOINTS = 100_000;
+
+const defaults = z
+  .strictObject({
+    retry: retryPolicy.exactOptional(),
+    timeout_seconds: fields.timeoutSeconds.exactOptional(),
+  })
+  .describe('What counts for the endpoints of this app where they say nothing themselves.');
+
+export const appInput = z
+  .strictObject({
+    name: fields.name.exactOptional(),
+    wire_profile: fields.wireProfile.exactOptional(),
+    signing_secret: fields.secret
+      .nullable()
+      .exactOptional()
+      .describe('Used where an endpoint has none. Left out, the stored one is kept; null removes it.'),
+    defaults: defaults.default({}),
+    max_endpoints: z.int().min(0).max(MAX_ENDPOINTS).exactOptional(),
+    metadata: metadata.default({}),
+  })
+  .meta({ id: 'AppInput', description: 'The settings of an app, replaced as a whole.' });
+
+export type AppInput = z.infer<typeof appInput>;
+
+export const keyInput = z
+  .strictObject({ name: fields.name.exactOptional() })
+  .meta({ id: 'KeyInput', description: 'A new API key, which may act in this app only.' });
+
+export type KeyInput = z.infer<typeof keyInput>;

@@ -1,0 +1,216 @@
+import { describe, expect, it } from 'vitest';
+import type { z } from 'zod';
+import { AddressPolicy } from '../address-policy.ts';
+import { appInput } from './app.ts';
+import {
+  endpointInput,
+  endpointPatch,
+  endpointPut,
+  rotateInput,
+  testInput,
+  testPayloadField,
+} from './endpoint.ts';
+import { inputParser, NOT_SUPPORTED_YET } from './parse.ts';
+
+const parser = inputParser({ httpsOnly: false, policy: new AddressPolicy() });
+const url = 'https://example.com/hook';
+
+function errorsOf(schema: z.ZodType, value: unknown) {
+  const parsed = parser.tryParse(schema, value);
+  return 'errors' in parsed ? parsed.errors : [];
+}
+
+describe.each([
+  ['endpointInput', endpointInput],
+  ['endpointPut', endpointPut],
+])('%s', (_, schema) => {
+  it('fills in what does not come from the app', () => {
+    expect(parser.parse(schema, { url })).toEqual({
+      url,
+      description: '',
+      event_types: [],
+      environments: [],
+      headers: {},
+      enabled: true,
+      metadata: {},
+    });
+  });
+
+  it('takes every field', () => {
+    const input = {
+      url,
+      name: 'Büro 1',
+      description: 'two\nlines',
+      event_types: ['job.*', 'a.**'],
+      environments: ['prod', 'eu-1.test'],
+      headers: { Authorization: 'Bearer x', 'User-Agent': 'mine/1', 'X-Empty': '' },
+      secret: '😀'.repeat(256),
+      wire_profile: 'raw',
+      enabled: false,
+      timeout_seconds: 1.5,
+      retry: { max_retries: 5 },
+      ordered: false,
+      metadata: { a: 'b', n: 1.5, yes: true, none: null },
+    };
+    expect(parser.parse(schema, input)).toEqual(input);
+  });
+
+  it('refuses null', () => expect(errorsOf(schema, { url, name: null })).toHaveLength(1));
+});
+
+describe('fields that are not built yet', () => {
+  it.each([
+    { rate_limit: { limit: 1, period_seconds: 1 } },
+    { quiet_hours: {} },
+    { max_concurrency: 32 },
+    { filter: 'true' },
+    { transform: 'payload' },
+    { ordered: true },
+    { wire_profile: 'flock' },
+    { wire_profile: { signature: 'standard' } },
+    { operational_events: true },
+  ])('%j is refused by name', (field) => {
+    const path = Object.keys(field)[0]!;
+    for (const schema of [endpointInput, endpointPut, endpointPatch])
+      expect(errorsOf(schema, { url, ...field })).toEqual([{ path, message: NOT_SUPPORTED_YET }]);
+  });
+
+  it.each(['rate_limit', 'quiet_hours'])('defaults.%s is refused by name', (field) => {
+    expect(errorsOf(appInput, { defaults: { [field]: {} } })).toEqual([
+      { path: `defaults.${field}`, message: NOT_SUPPORTED_YET },
+    ]);
+  });
+
+  it('an unknown profile is just that', () => {
+    expect(errorsOf(endpointInput, { url, wire_profile: 'x' })).toEqual([
+      { path: 'wire_profile', message: 'must be one of standard, raw' },
+    ]);
+  });
+});
+
+describe('headers', () => {
+  it.each([
+    'Connection',
+    'keep-alive',
+    'Proxy-Authorization',
+    'TE',
+    'Trailer',
+    'transfer-encoding',
+    'upgrade',
+    'Host',
+    'Content-Length',
+    'content-type',
+    'Expect',
+    'Webhook-Signature',
+    'webhook-anything',
+  ])('%s cannot be set', (name) => {
+    expect(errorsOf(endpointInput, { url, headers: { [name]: 'x' } })).toEqual([
+      { path: `headers.${name}`, message: 'is a header that cannot be set' },
+    ]);
+  });
+
+  it.each([
+    ['a header with a line break', { 'x-a': 'a\r\nb: c' }],
+    ['a header with a control character', { 'x-a': 'a\0b' }],
+    ['a header that is not ASCII', { 'x-a': 'ä' }],
+    ['a value that is too long', { 'x-a': 'a'.repeat(4097) }],
+    ['a value that is no string', { 'x-a': 1 }],
+    ['a name with a space', { 'x a': 'a' }],
+    ['a name with a colon', { 'x:': 'a' }],
+    ['an empty name', { '': 'a' }],
+    ['a name that is too long', { ['x'.repeat(129)]: 'a' }],
+    ['a name twice', { 'X-A': 'a', 'x-a': 'b' }],
+    ['__proto__', JSON.parse('{"__proto__":"a"}')],
+    ['33 headers', Object.fromEntries(Array.from({ length: 33 }, (_, i) => [`x-${i}`, 'a']))],
+    ['an array', []],
+    ['a string', 'x-a: b'],
+  ])('refuse %s', (_, headers) => expect(errorsOf(endpointInput, { url, headers })).toHaveLength(1));
+
+  it('may be 32, of 128 and 4096 characters', () => {
+    const headers = Object.fromEntries(
+      Array.from({ length: 32 }, (_, i) => [`x-${i}-`.padEnd(128, 'y'), '~'.repeat(4096)]),
+    );
+    expect(errorsOf(endpointInput, { url, headers })).toEqual([]);
+  });
+});
+
+describe('metadata', () => {
+  it.each([
+    ['51 entries', Object.fromEntries(Array.from({ length: 51 }, (_, i) => [`k${i}`, 1]))],
+    ['a long key', { ['k'.repeat(129)]: 1 }],
+    ['an empty key', { '': 1 }],
+    ['1025 bytes', { k: 'ä'.repeat(513) }],
+    ['an object', { k: {} }],
+    ['a number that JSON cannot express', JSON.parse('{"k":1e999}')],
+    ['__proto__', JSON.parse('{"__proto__":1}')],
+  ])('refuses %s', (_, metadata) => expect(errorsOf(endpointInput, { url, metadata })).toHaveLength(1));
+
+  it('takes a key called constructor', () => {
+    const metadata = { constructor: 'x', toString: null };
+    expect(parser.parse(endpointInput, { url, metadata }).metadata).toEqual(metadata);
+  });
+});
+
+describe('other limits', () => {
+  it.each([
+    { name: '' },
+    { name: 'a\u0000b' },
+    { name: 'n'.repeat(129) },
+    { description: 'd'.repeat(1025) },
+    { event_types: Array.from({ length: 257 }, () => 'a') },
+    { environments: ['a b'] },
+    { environments: ['e'.repeat(65)] },
+    { secret: '' },
+    { secret: 's'.repeat(257) },
+    { secret: '😀'.repeat(257) },
+    { secret: 'whsec_short' },
+    { timeout_seconds: 0.5 },
+    { timeout_seconds: 301 },
+    { timeout_seconds: '30' },
+    { retry: { max_retries: 1.5 } },
+    { retry: { base_seconds: -1 } },
+    { retry: { strategy: 'never' } },
+  ])('%j is refused', (field) => expect(errorsOf(endpointInput, { url, ...field })).toHaveLength(1));
+});
+
+describe('endpointPatch', () => {
+  it('takes a single field and adds no default', () => {
+    expect(parser.parse(endpointPatch, { enabled: false })).toEqual({ enabled: false });
+    expect(parser.parse(endpointPatch, {})).toEqual({});
+  });
+
+  it('takes null where a field has a default', () => {
+    const fields = ['name', 'description', 'event_types', 'environments', 'headers', 'secret'];
+    const more = ['wire_profile', 'timeout_seconds', 'retry', 'metadata'];
+    const input = Object.fromEntries([...fields, ...more].map((field) => [field, null]));
+    expect(parser.parse(endpointPatch, input)).toEqual(input);
+  });
+
+  it.each([{ url: null }, { enabled: null }, { ordered: null }, { url: 'http://127.0.0.1' }])(
+    'refuses %j',
+    (input) => expect(errorsOf(endpointPatch, input)).toHaveLength(1),
+  );
+});
+
+describe('rotateInput', () => {
+  it('overlaps for a day by default', () =>
+    expect(parser.parse(rotateInput, {})).toEqual({ overlap_seconds: 86_400 }));
+
+  it.each([{ overlap_seconds: -1 }, { overlap_seconds: 2_592_001 }, { secret: 'whsec_x' }, { other: 1 }])(
+    'refuses %j',
+    (input) => expect(errorsOf(rotateInput, input)).toHaveLength(1),
+  );
+});
+
+describe('testInput', () => {
+  it.each([
+    [{ event_type: 'a.b', payload: null }, 'payload'],
+    [{ event_type: 'a.b', sample_data: { x: 1 } }, 'sample_data'],
+  ])('reads %j', (input, field) => expect(testPayloadField(parser.parse(testInput, input))).toBe(field));
+
+  it.each([{ event_type: 'a' }, { event_type: 'a', payload: 1, sample_data: 1 }])('refuses %j', (input) =>
+    expect(errorsOf(testInput, input)).toEqual([
+      { path: 'payload', message: 'is required, as payload or as sample_data, not both' },
+    ]),
+  );
+});

@@ -1,0 +1,50 @@
+import type { Reason } from './reasons.ts';
+
+/** How failed attempts of a delivery are repeated. Seconds may be fractions. */
+export type RetryPolicy = {
+  strategy: 'exponential' | 'linear' | 'schedule';
+  base_seconds: number;
+  factor: number;
+  max_delay_seconds: number;
+  /** Retries after the first attempt, so a delivery makes at most `max_retries + 1` attempts. */
+  max_retries: number;
+  /** 0–1: the share of a delay that chance may take away. */
+  jitter: number;
+  retry_on: 'non_2xx' | 'transient';
+  /** Only with `strategy: 'schedule'`: the delay before each retry; the last one repeats. */
+  schedule_seconds?: number[];
+};
+
+/** States of a delivery. Records store the index, so this list is append-only. */
+export const STATUSES = ['pending', 'retrying', 'delivered', 'dead', 'skipped', 'cancelled'] as const;
+
+export type DeliveryStatus = (typeof STATUSES)[number];
+
+/** Durations in milliseconds of the parts of an attempt; a part that did not happen is absent. */
+export type AttemptPhases = { dns?: number; connect?: number; tls?: number; first_byte?: number };
+
+/** The beginning of what a receiver answered. */
+export type AttemptResponse = {
+  headers: Record<string, string>;
+  /** At most 4,096 bytes. */
+  body: Buffer;
+  /** Whether the receiver sent more than `body` holds. */
+  truncated: boolean;
+};
+
+/** What one HTTP POST of a delivery came to. */
+export type AttemptOutcome = {
+  /** Milliseconds since the epoch. */
+  startedAt: number;
+  durationMs: number;
+  phases: AttemptPhases;
+  /** Absent when no response arrived. */
+  statusCode?: number;
+  /** `none` for a 2xx, `http_status` for any other complete response. */
+  reason: Reason;
+  /** A short explanation for people, free of secrets. */
+  detail?: string;
+  /** From the response's `Retry-After`. */
+  retryAfterSeconds?: number;
+  response?: AttemptResponse;
+};
