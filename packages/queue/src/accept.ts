@@ -1,0 +1,53 @@
+import { type DeliveryRecord, encodeDelivery } from './delivery-record.ts';
+import { type ScriptReply, text } from './scripts.ts';
+import type { Shard } from './shard.ts';
+
+/** How long what has ended is kept, ms. */
+export type Retention = { recordsMs: number; bodiesMs: number };
+
+/** A delivery must have moved this long after it was given a job, or the reconciler looks for the job. */
+export const ADMITTED_WITHIN_MS = 30_000;
+
+export type Acceptance = {
+  /** Owner number of the app, and the version of its config with which the endpoints were matched. */
+  app: number;
+  configVersion: number;
+  /** Number of the event, and of its first delivery. */
+  number: number;
+  record: string;
+  body: string;
+  ownId?: string | undefined;
+  correlationId?: string | undefined;
+  /** Channel that hears of each delivery's first attempt. */
+  waitChannel?: string | undefined;
+  deliveries: DeliveryRecord[];
+  retention: Retention;
+};
+
+export type AcceptResult =
+  /** Somebody changed the app's config: match again. Nothing was stored. */
+  | { result: 'stale' }
+  /** The own id is known; this is its event's number. Nothing was stored. */
+  | { result: 'duplicate'; number: number }
+  | { result: 'accepted'; sequence: number };
+
+/** ACCEPT (lua/accept.lua). */
+export async function accept(shard: Shard, event: Acceptance): Promise<AcceptResult> {
+  const reply = (await shard.run('accept', [
+    event.app,
+    event.configVersion,
+    event.number,
+    event.record,
+    event.body,
+    event.ownId ?? '',
+    event.correlationId ?? '',
+    event.waitChannel ?? '',
+    ADMITTED_WITHIN_MS,
+    event.retention.recordsMs,
+    event.retention.bodiesMs,
+    ...event.deliveries.map(encodeDelivery),
+  ])) as ScriptReply[];
+  const result = text(reply[0]);
+  if (result === 'duplicate') return { result, number: Number(text(reply[1])) };
+  return result === 'stale' ? { result } : { result: 'accepted', sequence: Number(text(reply[1])) };
+}

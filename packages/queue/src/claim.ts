@@ -1,0 +1,67 @@
+import { type DeliveryStatus, type Reason, reasonName, STATUSES } from '@sealpost/core';
+import { type DeliveryRecord, decodeDelivery } from './delivery-record.ts';
+import { type ScriptReply, text } from './scripts.ts';
+import type { Shard } from './shard.ts';
+
+/** A claimed attempt must be settled within this (the longest timeout is 300 s), or the reconciler looks for its job. */
+const CLAIMED_WITHIN_MS = 330_000;
+
+/** What BullMQ shall be told of a delivery. */
+export type Outcome = {
+  status: DeliveryStatus;
+  reason: Reason;
+  /** ms until the next attempt; 0 unless retrying. */
+  delayMs: number;
+  /** Attempts settled so far. */
+  attempts: number;
+};
+
+export type ClaimResult =
+  | {
+      result: 'run';
+      delivery: DeliveryRecord;
+      /** The event's record as the seal covers it, and its parts; undefined when they are gone. */
+      eventRecord: Buffer | undefined;
+      sequence: number | undefined;
+      body: Buffer | undefined;
+      /** undefined: the app is gone. */
+      configVersion: number | undefined;
+    }
+  | ({ result: 'settled' } & Outcome)
+  | { result: 'held' | 'gone' };
+
+/**
+ * CLAIM (lua/claim.lua).
+ * @param counted BullMQ's `attemptsMade` of the job
+ */
+export async function claim(
+  shard: Shard,
+  number: number,
+  generation: number,
+  counted: number,
+): Promise<ClaimResult> {
+  const reply = (await shard.run('claim', [number, generation, counted, CLAIMED_WITHIN_MS])) as ScriptReply[];
+  const result = text(reply[0]);
+  if (result === 'settled') return { result, ...outcome(reply.slice(1)) };
+  if (result !== 'run') return { result: result as 'held' | 'gone' };
+  const sequence = text(reply[4]);
+  const version = reply[6] ?? null;
+  return {
+    result,
+    delivery: decodeDelivery(reply[1] as Buffer),
+    eventRecord: (reply[3] as Buffer | null) ?? undefined,
+    sequence: sequence === '' ? undefined : Number(sequence),
+    body: (reply[5] as Buffer | null) ?? undefined,
+    configVersion: version === null ? undefined : Number(text(version)),
+  };
+}
+
+/** {status, reason, ms until due, attempts}, as CLAIM and SETTLE give it. */
+export function outcome(reply: ScriptReply[]): Outcome {
+  return {
+    status: STATUSES[Number(text(reply[0]))]!,
+    reason: reasonName(Number(text(reply[1]))),
+    delayMs: Number(text(reply[2])),
+    attempts: Number(text(reply[3])),
+  };
+}

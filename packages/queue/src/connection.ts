@@ -1,0 +1,85 @@
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+
+/** A connection to one Redis, or to a Redis Cluster. */
+export type RedisClient = Redis | Cluster;
+
+/**
+ * `request`: for calls that somebody waits for; fails at once when Redis is away.
+ * `background`: for workers; waits until Redis is back.
+ * `blocking`: as `background`, and a command may block for long.
+ */
+export type ConnectionRole = 'request' | 'background' | 'blocking';
+
+/** Longest wait for an answer when somebody waits for ours, ms: a Redis that hangs is as good as away. */
+const REQUEST_TIMEOUT_MS = 5000;
+
+type Options = Omit<RedisOptions, 'replyMapping'>;
+
+const BASE: Options = {
+  connectTimeout: 5000,
+  // A node that became a replica, or is still loading its data: drop the connection and find the right one.
+  reconnectOnError: (error) => (/^(READONLY|LOADING)/.test(error.message) ? 2 : false),
+  retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 10), 2000),
+};
+
+const ROLES: Record<ConnectionRole, Options> = {
+  request: { maxRetriesPerRequest: 1, enableOfflineQueue: false, commandTimeout: REQUEST_TIMEOUT_MS },
+  background: { maxRetriesPerRequest: null },
+  blocking: { maxRetriesPerRequest: null },
+};
+
+/**
+ * Opens a connection; it goes on connecting in the background. Errors are given to `onError` (a connection without
+ * a listener would end the process).
+ */
+export function connect(urls: string[], role: ConnectionRole, onError: (error: Error) => void): RedisClient {
+  const options = { ...BASE, ...ROLES[role] };
+  const client =
+    urls.length > 1 ? new Cluster(urls, { redisOptions: options }) : new Redis(urls[0] as string, options);
+  client.on('error', onError);
+  return client;
+}
+
+/** Resolves when the connection is usable. Rejects with the last error after `timeoutMs`. */
+export async function whenReady(client: RedisClient, timeoutMs: number): Promise<void> {
+  if (client.status === 'ready') return;
+  await new Promise<void>((resolve, reject) => {
+    let last: Error | undefined;
+    const timer = setTimeout(
+      () => done(last ?? new Error(`no answer within ${timeoutMs / 1000} s`)),
+      timeoutMs,
+    );
+    const onReady = () => done();
+    const onError = (error: Error) => {
+      last = error;
+    };
+    function done(error?: Error) {
+      clearTimeout(timer);
+      client.off('ready', onReady);
+      client.off('error', onError);
+      if (error) reject(error);
+      else resolve();
+    }
+    client.on('ready', onReady);
+    client.on('error', onError);
+  });
+}
+
+/** Redis refuses or cannot do a write now; the call may be repeated later. Text of the server's own error codes. */
+const REFUSES_WRITES = /^(OOM|MISCONF|READONLY|LOADING|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|BUSY|TRYAGAIN)/;
+const AWAY =
+  /Connection is closed|Stream isn't writeable|Command timed out|max retries per request|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|Failed to refresh slots|socket closed|None of startup nodes/i;
+
+export function refusesWrites(error: unknown): boolean {
+  return error instanceof Error && REFUSES_WRITES.test(scriptError(error.message));
+}
+
+/** Redis is unreachable, full, loading or read-only: nothing is wrong with the call itself. */
+export function isUnavailable(error: unknown): boolean {
+  return error instanceof Error && (refusesWrites(error) || AWAY.test(`${error.name}: ${error.message}`));
+}
+
+/** A script's error stands in a wrapping in Redis 6 (`ERR Error running script … : @user_script:1: OOM …`). */
+function scriptError(message: string): string {
+  return message.replace(/^ERR Error running script.*?@user_script: ?\d+: (-)?/, '');
+}

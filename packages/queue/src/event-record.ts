@@ -1,0 +1,72 @@
+import { createHash } from 'node:crypto';
+import {
+  type Aad,
+  formatId,
+  JSON_CONTENT_TYPE,
+  type RetryPolicy,
+  type SealFields,
+  type WireProfileName,
+} from '@sealpost/core';
+
+/**
+ * What is kept of an event beside its body and its sequence, as the JSON text that the seal covers. Short names:
+ * this text is stored once per event.
+ */
+export type EventRecord = {
+  /** App: its name, and its owner number. */
+  a: string;
+  n: number;
+  /** Event type. */
+  t: string;
+  /** ms epoch of acceptance. */
+  at: number;
+  /** How many deliveries it has: they are numbered from the event's own number. */
+  k: number;
+  /** Own id, where the producer gave one. */
+  i?: string;
+  /** Correlation id. */
+  c?: string;
+  /** Environment. */
+  e?: string;
+  /** Attributes. */
+  x?: Record<string, unknown>;
+  /** Content type, where it is not JSON. */
+  ct?: string;
+  /** `webhook_url`, and its secret, encrypted. */
+  u?: string;
+  s?: string;
+  /** Wire profile and retry policy of this event alone. */
+  w?: WireProfileName;
+  r?: Partial<RetryPolicy>;
+};
+
+/** SHA-256 over record and body, the part of the seal that all deliveries of an event share. */
+export function hashEvent(record: string | Buffer, body: string | Buffer): Buffer {
+  // JSON text has no NUL, so the two cannot be shifted against each other.
+  return createHash('sha256').update(record).update('\0').update(body).digest();
+}
+
+/** What receivers see as `webhook-id`: the event's own id, or the one made from its number. */
+export function eventId(shard: number, number: number, event: Pick<Partial<EventRecord>, 'i'>): string {
+  return event.i ?? formatId('evt', shard, number);
+}
+
+/** What a delivery's seal is made over, by the API and again by the worker. */
+export function sealedFields(
+  event: EventRecord,
+  delivery: { delivery: string; event: string; endpointId: string | null; recordHash: Buffer },
+): SealFields {
+  return {
+    app: event.a,
+    delivery: delivery.delivery,
+    event: delivery.event,
+    endpoint: delivery.endpointId ?? '',
+    contentType: event.ct ?? JSON_CONTENT_TYPE,
+    recordHash: delivery.recordHash,
+  };
+}
+
+/** Ties an encrypted `webhook_secret` to its event. */
+export function webhookSecretAad(app: string, shard: number, event: number): Aad {
+  return { app, record: formatId('evt', shard, event), field: 'webhook_secret' };
+}

@@ -1,0 +1,46 @@
+import { reasonNumber } from '@sealpost/core';
+import { ADMITTED_WITHIN_MS, type Retention } from './accept.ts';
+import { admitted } from './by-hand.ts';
+import { enqueue, removeJobs } from './jobs.ts';
+import { type ScriptReply, text } from './scripts.ts';
+import type { Shard } from './shard.ts';
+
+/** How much one call looks at, so that no call blocks Redis for long. */
+const STRETCH = 200;
+
+/**
+ * RECONCILE (lua/reconcile.lua): gives a job to each delivery that should have one and has none, because a process
+ * died between two steps or its lane was opened. Returns how many it found.
+ */
+export async function reconcile(shard: Shard): Promise<number> {
+  const reply = (await shard.run('reconcile', [
+    STRETCH,
+    ADMITTED_WITHIN_MS,
+    shard.jobPrefix,
+  ])) as ScriptReply[];
+  const found = [];
+  for (let i = 0; i + 4 < reply.length; i += 5) {
+    found.push(admitted(shard, Number(text(reply[i])), reply.slice(i + 1, i + 5)));
+  }
+  await enqueue(shard.queue, found);
+  return found.length;
+}
+
+/** CANCEL-OWNER (lua/cancel-owner.lua): one stretch of a deleted owner's backlog. False when nothing is left. */
+export async function cancelDeleted(shard: Shard, retention: Retention): Promise<boolean> {
+  const reply = await shard.run('cancel-owner', [
+    STRETCH,
+    reasonNumber('endpoint_deleted'),
+    reasonNumber('app_deleted'),
+    retention.recordsMs,
+    retention.bodiesMs,
+  ]);
+  if (!Array.isArray(reply)) return false;
+  await removeJobs(shard.queue, reply.map(text));
+  return true;
+}
+
+/** EXPIRE (lua/expire.lua). Returns how many buckets were due, at most 16. */
+export async function expire(shard: Shard): Promise<number> {
+  return Number(await shard.run('expire', [16]));
+}

@@ -1,0 +1,47 @@
+/**
+ * Names of all Redis keys. Everything of one shard begins with `{sp:N}:`, so that it lies in one Redis Cluster
+ * slot and one script can touch it; only the directory (`sp:…`) stands outside.
+ *
+ * | key | type | holds |
+ * | --- | --- | --- |
+ * | `sp:apps` | hash | app name → `shard:number` |
+ * | `sp:shards` | set | shards that have ever got an app |
+ * | `sp:keys` | hash | HMAC of an API key → app name (a hint; the app's config is the truth) |
+ * | `n` / `own` | counter | last number of an event or delivery / of an app or endpoint ("owner") |
+ * | `cfg:{app}` | hash | the app's version `v`, its record `app`, its endpoints `ep_…`, its keys `k:…` |
+ * | `d:{bucket}` | hash | delivery records by number within the bucket; `o`: how many are open |
+ * | `t:{bucket}` | hash | attempts, field `{number}:{attempt}` |
+ * | `e:{bucket}` | hash | event records; `{number}s`: sequence; `o`: open deliveries of these events |
+ * | `b:{bucket}` | hash | event bodies |
+ * | `x:{owner}` / `c:{owner}` | list / hash | deliveries of an owner, newest first / their count by status |
+ * | `u:{app}` | hash | an event's own id → its number |
+ * | `k:{app}:{correlation}` | hash | `seq`, and deliveries by status |
+ * | `kx:{app}:{correlation}` | list | deliveries of this correlation, newest first |
+ * | `lane:{endpoint}` / `q:{endpoint}` | hash / list | flow control of a lane / what waits in it |
+ * | `ring` | set | open lanes in which something waits |
+ * | `watch` | zset | deliveries that have a job, by the time at which they should have moved |
+ * | `doomed` | hash | owners whose open deliveries are being cancelled → position reached |
+ * | `expiry` | zset | buckets with nothing open, by the time at which they are dropped |
+ */
+export const DIRECTORY = { apps: 'sp:apps', shards: 'sp:shards', keys: 'sp:keys' } as const;
+
+/** Entries of one packed bucket; a script knows the same number. */
+export const BUCKET_SIZE = 128;
+
+export function shardPrefix(shard: number): string {
+  return `{sp:${shard}}:`;
+}
+
+/** The prefix that BullMQ puts before its own keys: without the colon, which it adds. */
+export function queuePrefix(shard: number): string {
+  return `{sp:${shard}}`;
+}
+
+export function queueName(shard: number): string {
+  return `deliveries-${shard}`;
+}
+
+/** Where a numbered record lies: its bucket and its field there. */
+export function place(number: number): { bucket: number; field: string } {
+  return { bucket: Math.floor(number / BUCKET_SIZE), field: String(number % BUCKET_SIZE) };
+}

@@ -1,0 +1,85 @@
+-- ACCEPT: stores an event once and a record for each of its deliveries, all or nothing.
+-- ARGV: 1 app (owner number)  2 version of the app's config that the deliveries were matched with
+--       3 event number        4 event record  5 body  6 own id or ''  7 correlation id or ''
+--       8 channel to tell of first attempts, or ''    9 ms until a delivery must have moved
+--       10 retention of records, ms  11 retention of bodies, ms
+--       12 … the deliveries' records, in order of their numbers, which begin at the event's
+-- Returns {'stale'} when the config is newer (nothing is written; match again),
+--         {'duplicate', number} when the own id is known, {'accepted', sequence or 0}.
+-- Keeps: an event is stored with all its deliveries or not at all, and never matched against old endpoints. The
+-- first write is an HSET, so a Redis that is full refuses it before anything is written.
+local app, number = ARGV[1], tonumber(ARGV[3])
+if redis.call('HGET', p .. 'cfg:' .. app, 'v') ~= ARGV[2] then return { 'stale' } end
+local own, correlation = ARGV[6], ARGV[7]
+if own ~= '' then
+  local known = redis.call('HGET', p .. 'u:' .. app, own)
+  if known and known ~= ARGV[3] then return { 'duplicate', known } end
+end
+
+local now = now_ms()
+local bucket, field = place(number)
+if redis.call('HEXISTS', p .. 'e:' .. bucket, field) == 1 then -- sent again after a lost connection
+  return { 'accepted', tonumber(redis.call('HGET', p .. 'e:' .. bucket, field .. 's') or 0) }
+end
+redis.call('HSET', p .. 'b:' .. bucket, field, ARGV[5])
+local sequence = 0
+if correlation ~= '' then
+  sequence = redis.call('HINCRBY', p .. 'k:' .. app .. ':' .. correlation, 'seq', 1)
+  redis.call('HSET', p .. 'k:' .. app .. ':' .. correlation, 'last', ARGV[3])
+  redis.call('HSET', p .. 'e:' .. bucket, field, ARGV[4], field .. 's', sequence)
+else
+  redis.call('HSET', p .. 'e:' .. bucket, field, ARGV[4])
+end
+if own ~= '' then redis.call('HSET', p .. 'u:' .. app, own, ARGV[3]) end
+if ARGV[8] ~= '' then redis.call('SET', p .. 'w:' .. ARGV[3], ARGV[8], 'EX', 60) end
+
+-- One command a bucket and an index, however wide the fan-out.
+local by_bucket, opened, indexed, watched, by_status = {}, {}, {}, {}, {}
+local open = 0
+for i = 12, #ARGV do
+  local n = number + i - 12
+  local b, f = place(n)
+  local fields = by_bucket[b]
+  if not fields then fields = {}; by_bucket[b] = fields; opened[b] = 0 end
+  fields[#fields + 1] = f
+  fields[#fields + 1] = ARGV[i]
+  local status = string.byte(ARGV[i], 1)
+  local endpoint = struct.unpack('>I4', ARGV[i], 21)
+  by_status[status] = (by_status[status] or 0) + 1
+  indexed[#indexed + 1] = int(n)
+  if endpoint > 0 then
+    redis.call('LPUSH', p .. 'x:' .. endpoint, int(n))
+    redis.call('HINCRBY', p .. 'c:' .. endpoint, status, 1)
+  end
+  if is_open(status) then
+    open = open + 1
+    opened[b] = opened[b] + 1
+    watched[#watched + 1] = int(now + ARGV[9])
+    watched[#watched + 1] = int(n)
+  end
+end
+for b, fields in pairs(by_bucket) do
+  redis.call('HSET', p .. 'd:' .. b, unpack(fields))
+  if opened[b] > 0 then
+    redis.call('HINCRBY', p .. 'd:' .. b, 'o', opened[b])
+  elseif tonumber(redis.call('HGET', p .. 'd:' .. b, 'o') or 0) <= 0 then
+    schedule_drop('d', b, now + ARGV[10])
+  end
+end
+for status, n in pairs(by_status) do
+  redis.call('HINCRBY', p .. 'c:' .. app, status, n)
+  if correlation ~= '' then redis.call('HINCRBY', p .. 'k:' .. app .. ':' .. correlation, status, n) end
+end
+for from = 1, #indexed, 5000 do
+  local to = math.min(from + 4999, #indexed)
+  redis.call('LPUSH', p .. 'x:' .. app, unpack(indexed, from, to))
+  if correlation ~= '' then redis.call('LPUSH', p .. 'kx:' .. app .. ':' .. correlation, unpack(indexed, from, to)) end
+end
+for from = 1, #watched, 5000 do
+  redis.call('ZADD', p .. 'watch', unpack(watched, from, math.min(from + 4999, #watched)))
+end
+if redis.call('HINCRBY', p .. 'e:' .. bucket, 'o', open) == 0 then
+  schedule_drop('e', bucket, now + ARGV[10] + 86400000)
+  schedule_drop('b', bucket, now + ARGV[11])
+end
+return { 'accepted', sequence }

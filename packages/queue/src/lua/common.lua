@@ -1,0 +1,116 @@
+-- Shared by all scripts; prepended to each. KEYS[1] is always the shard's prefix, `{sp:N}:`; every other key is made
+-- from it, and so lies in the same Redis Cluster slot.
+local p = KEYS[1]
+local BUCKET = 128
+local LAYOUT = '>BBI2I2I2I2I6I4I4I6I6I2BI4c20'
+local PENDING, RETRYING, DELIVERED, DEAD, SKIPPED, CANCELLED = 0, 1, 2, 3, 4, 5
+local FLAG_WAIT, FLAG_WAITING, FLAG_CORRELATED = 1, 2, 4
+
+local function int(n) return string.format('%.0f', n) end
+
+local function place(number)
+  local field = number % BUCKET
+  return int((number - field) / BUCKET), int(field)
+end
+
+local function now_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- The record as a table; see delivery-record.ts for the fields.
+local function read(number)
+  local bucket, field = place(number)
+  local bytes = redis.call('HGET', p .. 'd:' .. bucket, field)
+  if not bytes then return nil end
+  local d = { number = number, bucket = bucket, field = field }
+  d.status, d.flags, d.generation, d.attempts, d.job_base, d.retry_base, d.event, d.app, d.endpoint, d.created,
+    d.due, d.code, d.reason, d.key, d.seal = struct.unpack(LAYOUT, bytes)
+  return d
+end
+
+local function write(d)
+  redis.call('HSET', p .. 'd:' .. d.bucket, d.field, struct.pack(LAYOUT, d.status, d.flags, d.generation, d.attempts,
+    d.job_base, d.retry_base, d.event, d.app, d.endpoint, d.created, d.due, d.code, d.reason, d.key, d.seal))
+end
+
+local function is_open(status) return status == PENDING or status == RETRYING end
+
+-- flags are few and small: no bit library is needed, which Redis 6.2 and Valkey name differently.
+local function has_flag(flags, flag) return math.floor(flags / flag) % 2 == 1 end
+local function without_flag(flags, flag) return has_flag(flags, flag) and flags - flag or flags end
+local function with_flag(flags, flag) return has_flag(flags, flag) and flags or flags + flag end
+
+-- A bucket in which nothing is open any more is dropped after its retention (ms); see expire.lua.
+local function schedule_drop(kind, bucket, at) redis.call('ZADD', p .. 'expiry', int(at), kind .. ':' .. bucket) end
+
+-- How long what has ended is kept, in ms: `keep` a record, `keep_body` a body.
+local function close_one(d, now, keep, keep_body)
+  if redis.call('HINCRBY', p .. 'd:' .. d.bucket, 'o', -1) <= 0 then schedule_drop('d', d.bucket, now + keep) end
+  local bucket = place(d.event)
+  if redis.call('HINCRBY', p .. 'e:' .. bucket, 'o', -1) <= 0 then
+    -- A day longer than its deliveries, so that no delivery is ever listed without its event.
+    schedule_drop('e', bucket, now + keep + 86400000)
+    schedule_drop('b', bucket, now + keep_body)
+  end
+end
+
+local function open_one(d)
+  redis.call('HINCRBY', p .. 'd:' .. d.bucket, 'o', 1)
+  redis.call('HINCRBY', p .. 'e:' .. (place(d.event)), 'o', 1)
+end
+
+local function count(key, from, to)
+  redis.call('HINCRBY', key, from, -1)
+  redis.call('HINCRBY', key, to, 1)
+end
+
+-- The one way in which a status changes: all its counts move with it.
+local function set_status(d, status, correlation, now, keep, keep_body)
+  if status == d.status then return end
+  local was, is = d.status, status
+  d.status = status
+  count(p .. 'c:' .. int(d.app), was, is)
+  if d.endpoint > 0 then count(p .. 'c:' .. int(d.endpoint), was, is) end
+  if correlation and has_flag(d.flags, FLAG_CORRELATED) then
+    count(p .. 'k:' .. int(d.app) .. ':' .. correlation, was, is)
+  end
+  if is_open(was) and not is_open(is) then
+    close_one(d, now, keep, keep_body)
+  elseif is_open(is) and not is_open(was) then
+    open_one(d)
+  end
+end
+
+local function event_of(d)
+  local bucket, field = place(d.event)
+  return redis.call('HGET', p .. 'e:' .. bucket, field)
+end
+
+local function correlation_of(d)
+  if not has_flag(d.flags, FLAG_CORRELATED) then return nil end
+  local record = event_of(d)
+  return record and cjson.decode(record).c
+end
+
+-- The job that carries generation `g` of a delivery, as ids.ts formats it.
+local DIGITS = '0123456789abcdefghjkmnpqrstvwxyz'
+local function base32(n, width)
+  local text = ''
+  for _ = 1, width do
+    local digit = n % 32
+    text = string.sub(DIGITS, digit + 1, digit + 1) .. text
+    n = (n - digit) / 32
+  end
+  return text
+end
+local function job_id(number, generation)
+  local shard = tonumber(string.match(p, '^{sp:(%d+)}'))
+  return 'dlv_' .. base32(shard, 2) .. base32(number, 10) .. '-' .. int(generation)
+end
+
+-- A new job for a delivery: the old one, if BullMQ still has it, becomes stale.
+local function next_generation(d)
+  d.generation = d.generation % 65535 + 1
+  d.job_base = d.attempts
+end
