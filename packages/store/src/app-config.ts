@@ -1,0 +1,61 @@
+import { compilePatterns } from '@sealpost/core';
+import type { AppRecord, EndpointRecord, KeyRecord } from './config-records.ts';
+
+/** Different event types that one app's matches are remembered for. */
+const REMEMBERED = 1000;
+
+/** An app with its endpoints and keys, at one version. Never changed: a newer version is another object. */
+export class AppConfig {
+  readonly app: string;
+  readonly shard: number;
+  /** Owner number within the shard. */
+  readonly number: number;
+  readonly version: number;
+  readonly record: AppRecord;
+  readonly endpoints: ReadonlyMap<string, EndpointRecord>;
+  /** By the hash of the key. */
+  readonly keys: ReadonlyMap<string, KeyRecord>;
+  #subscriptions: { endpoint: EndpointRecord; takes: (type: string) => boolean }[] | undefined;
+  readonly #matches = new Map<string, EndpointRecord[]>();
+
+  constructor(
+    place: { app: string; shard: number; number: number; version: number },
+    record: AppRecord,
+    endpoints: ReadonlyMap<string, EndpointRecord>,
+    keys: ReadonlyMap<string, KeyRecord>,
+  ) {
+    this.app = place.app;
+    this.shard = place.shard;
+    this.number = place.number;
+    this.version = place.version;
+    this.record = record;
+    this.endpoints = endpoints;
+    this.keys = keys;
+  }
+
+  /** Endpoints subscribed to an event of this type and environment, disabled ones among them. */
+  match(type: string, environment: string | undefined): readonly EndpointRecord[] {
+    const key = environment === undefined ? type : `${type}\0${environment}`;
+    let found = this.#matches.get(key);
+    if (!found) {
+      this.#subscriptions ??= [...this.endpoints.values()].map((endpoint) => ({
+        endpoint,
+        takes: compilePatterns(endpoint.eventTypes),
+      }));
+      found = this.#subscriptions
+        .filter(({ endpoint, takes }) => takes(type) && inEnvironment(endpoint, environment))
+        .map(({ endpoint }) => endpoint);
+      if (this.#matches.size >= REMEMBERED) this.#matches.clear();
+      this.#matches.set(key, found);
+    }
+    return found;
+  }
+}
+
+/** An endpoint that names environments wants no event of another, or of none. */
+function inEnvironment(endpoint: EndpointRecord, environment: string | undefined): boolean {
+  return (
+    endpoint.environments.length === 0 ||
+    (environment !== undefined && endpoint.environments.includes(environment))
+  );
+}

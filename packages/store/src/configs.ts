@@ -1,0 +1,237 @@
+import { formatId, type Keyring, SealpostError } from '@sealpost/core';
+import { DIRECTORY, type Shards } from '@sealpost/queue';
+import { LRUCache } from 'lru-cache';
+import { AppConfig } from './app-config.ts';
+import {
+  type AppRecord,
+  type EndpointRecord,
+  type KeyRecord,
+  openRecord,
+  sealRecord,
+} from './config-records.ts';
+
+/** Apps whose config a process keeps in memory. */
+const CACHED_APPS = 5000;
+/** How often a change is tried again when others change the same app. */
+const TRIES = 20;
+
+/** What a change does; see lua/write-config.lua. Endpoints and owners by owner number. */
+export type ConfigChange = {
+  record?: AppRecord;
+  /** null deletes. */
+  endpoints?: Record<string, EndpointRecord | null>;
+  keys?: Record<string, KeyRecord | null>;
+  hold?: number[];
+  open?: number[];
+  doomEndpoints?: number[];
+  deleteApp?: true;
+};
+
+const FORGET =
+  "if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('HDEL', KEYS[1], ARGV[1]) end return 0";
+
+type Place = { app: string; shard: number; number: number };
+
+/**
+ * The configs of all apps. Redis holds the truth; a process keeps what it has read, with its version, and ACCEPT and
+ * CLAIM tell it when that is no longer the newest. Every change raises the version in the same step.
+ */
+export class Configs {
+  readonly #shards: Shards;
+  readonly #keyring: Keyring;
+  readonly #shardsForNew: number;
+  readonly #cache = new LRUCache<string, AppConfig>({ max: CACHED_APPS });
+
+  constructor(options: { shards: Shards; keyring: Keyring; shardsForNewApps: number }) {
+    this.#shards = options.shards;
+    this.#keyring = options.keyring;
+    this.#shardsForNew = options.shardsForNewApps;
+  }
+
+  /** The config as this process knows it: for publishing, where ACCEPT notices if it is old. */
+  async known(app: string): Promise<AppConfig | undefined> {
+    return this.#cache.get(app) ?? this.load(app);
+  }
+
+  /** The newest config. @throws SealpostError app_not_found */
+  async newest(app: string): Promise<AppConfig> {
+    const cached = this.#cache.get(app);
+    if (cached) {
+      const key = this.#shards.get(cached.shard).key(`cfg:${cached.number}`);
+      const [version, gone] = await this.#shards.client.hmget(key, 'v', 'gone');
+      if (gone === null && Number(version) === cached.version) return cached;
+    }
+    const config = await this.load(app);
+    if (!config) throw appNotFound(app);
+    return config;
+  }
+
+  /** Reads the whole config. Undefined: there is no such app. */
+  async load(app: string): Promise<AppConfig | undefined> {
+    const place = await this.#find(app);
+    const config = place && (await this.#read(place));
+    if (config) this.#cache.set(app, config);
+    else this.#cache.delete(app);
+    return config;
+  }
+
+  /**
+   * Changes an app's config. `decide` gets the newest one and is asked again when somebody else was faster; what it
+   * throws ends the change.
+   */
+  async change(app: string, decide: (config: AppConfig) => ConfigChange | undefined): Promise<AppConfig> {
+    for (let i = 0; i < TRIES; i++) {
+      const config = await this.newest(app);
+      const change = decide(config);
+      if (!change) return config;
+      const changed = await this.#write(config, change);
+      if (changed) return changed;
+    }
+    throw new SealpostError('config_conflict', `App ${app} is being changed by many at once; try again.`);
+  }
+
+  /** Creates the app, or changes its record. `decide` gets the present record, if there is one. */
+  async put(
+    app: string,
+    decide: (present: AppRecord | undefined) => AppRecord,
+  ): Promise<[AppConfig, 'created' | 'changed']> {
+    for (let i = 0; i < TRIES; i++) {
+      const present = await this.load(app);
+      if (present) {
+        const changed = await this.#write(present, { record: decide(present.record) });
+        if (changed) return [changed, 'changed'];
+        continue;
+      }
+      const place = await this.#register(app);
+      const empty = new AppConfig({ ...place, version: 0 }, decide(undefined), new Map(), new Map());
+      const created = await this.#write(empty, { record: empty.record });
+      if (created) return [created, 'created'];
+    }
+    throw new SealpostError('config_conflict', `App ${app} is being changed by many at once; try again.`);
+  }
+
+  /** A number for a new endpoint of this app, and the id that goes with it. */
+  async newEndpoint(config: AppConfig): Promise<{ id: string; number: number }> {
+    const shard = this.#shards.get(config.shard);
+    const number = await this.#shards.client.incr(shard.key('own'));
+    return { id: formatId('ep', config.shard, number), number };
+  }
+
+  /** Names of all apps, in no order. */
+  async names(): Promise<string[]> {
+    return this.#shards.client.hkeys(DIRECTORY.apps);
+  }
+
+  /** Takes a deleted app out of the directory, unless it has been made anew. */
+  async unregister(config: AppConfig): Promise<void> {
+    await this.#forget(config);
+    this.#cache.delete(config.app);
+  }
+
+  /** Removes this entry of the directory and no other that took its place meanwhile. */
+  async #forget(place: Place): Promise<void> {
+    await this.#shards.client.eval(FORGET, 1, DIRECTORY.apps, place.app, `${place.shard}:${place.number}`);
+  }
+
+  async #find(app: string): Promise<Place | undefined> {
+    const entry = await this.#shards.client.hget(DIRECTORY.apps, app);
+    if (entry === null) return undefined;
+    const [shard, number] = entry.split(':').map(Number);
+    return { app, shard: shard!, number: number! };
+  }
+
+  /** Gives a new app its shard and number. An entry whose config is gone is a deleted app's: replaced. */
+  async #register(app: string): Promise<Place> {
+    const present = await this.#find(app);
+    if (present && !(await this.#isGone(present))) return present;
+    const shard = this.#pickShard(app);
+    const number = await this.#shards.client.incr(this.#shards.get(shard).key('own'));
+    await this.#shards.client.sadd(DIRECTORY.shards, String(shard));
+    if (present) await this.#forget(present);
+    await this.#shards.client.hsetnx(DIRECTORY.apps, app, `${shard}:${number}`);
+    return (await this.#find(app)) ?? { app, shard, number };
+  }
+
+  async #isGone(place: Place): Promise<boolean> {
+    const key = this.#shards.get(place.shard).key(`cfg:${place.number}`);
+    return (await this.#shards.client.hget(key, 'gone')) !== null;
+  }
+
+  /** Spread by name: stable, and even enough; an app stays where it was made, whatever the setting says later. */
+  #pickShard(app: string): number {
+    let hash = 0;
+    for (const char of app) hash = (Math.imul(hash, 31) + char.charCodeAt(0)) >>> 0;
+    return hash % this.#shardsForNew;
+  }
+
+  async #read(place: Place): Promise<AppConfig | undefined> {
+    const key = this.#shards.get(place.shard).key(`cfg:${place.number}`);
+    const fields = await this.#shards.client.hgetall(key);
+    if (fields.app === undefined) return undefined;
+    const endpoints = new Map<string, EndpointRecord>();
+    const keys = new Map<string, KeyRecord>();
+    for (const [field, stored] of Object.entries(fields)) {
+      if (field.startsWith('ep_')) endpoints.set(field, openRecord(this.#keyring, place.app, field, stored));
+      else if (field.startsWith('k:'))
+        keys.set(field.slice(2), openRecord(this.#keyring, place.app, field, stored));
+    }
+    const record = openRecord<AppRecord>(this.#keyring, place.app, 'app', fields.app);
+    return new AppConfig({ ...place, version: Number(fields.v) }, record, endpoints, keys);
+  }
+
+  /** Undefined when somebody else was faster. */
+  async #write(config: AppConfig, change: ConfigChange): Promise<AppConfig | undefined> {
+    const shard = this.#shards.get(config.shard);
+    const version = Number(
+      await shard.run('write-config', [config.number, config.version, this.#script(config, change)]),
+    );
+    if (version === 0) {
+      this.#cache.delete(config.app);
+      return undefined;
+    }
+    const changed = new AppConfig(
+      { app: config.app, shard: config.shard, number: config.number, version },
+      change.record ?? config.record,
+      merged(config.endpoints, change.endpoints),
+      merged(config.keys, change.keys),
+    );
+    if (change.deleteApp) this.#cache.delete(config.app);
+    else this.#cache.set(config.app, changed);
+    return changed;
+  }
+
+  /** The change as lua/write-config.lua takes it. */
+  #script(config: AppConfig, change: ConfigChange): string {
+    if (change.deleteApp) {
+      return JSON.stringify({ tombstone: true, doom: { [config.number]: 'app' } });
+    }
+    const set: Record<string, string> = {};
+    const del: string[] = [];
+    const put = (field: string, record: object | null) => {
+      if (record === null) del.push(field);
+      else set[field] = sealRecord(this.#keyring, config.app, field, record);
+    };
+    if (change.record) put('app', change.record);
+    for (const [id, endpoint] of Object.entries(change.endpoints ?? {})) put(id, endpoint);
+    for (const [hash, key] of Object.entries(change.keys ?? {})) put(`k:${hash}`, key);
+    const doom = Object.fromEntries((change.doomEndpoints ?? []).map((number) => [number, 'endpoint']));
+    return JSON.stringify({ set, del, hold: change.hold ?? [], open: change.open ?? [], doom });
+  }
+}
+
+export function appNotFound(app: string): SealpostError {
+  return new SealpostError('app_not_found', `There is no app ${app}.`);
+}
+
+function merged<T>(
+  present: ReadonlyMap<string, T>,
+  change: Record<string, T | null> | undefined,
+): ReadonlyMap<string, T> {
+  if (!change) return present;
+  const map = new Map(present);
+  for (const [key, value] of Object.entries(change)) {
+    if (value === null) map.delete(key);
+    else map.set(key, value);
+  }
+  return map;
+}

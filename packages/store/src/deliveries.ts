@@ -1,0 +1,290 @@
+import { type DeliveryStatus, formatId, parseId, STATUSES } from '@sealpost/core';
+import {
+  type AttemptRecord,
+  type DeliveryRecord,
+  decodeDelivery,
+  type EventRecord,
+  eventId,
+  place,
+  type Shard,
+} from '@sealpost/queue';
+import type { AppConfig } from './app-config.ts';
+
+/** A delivery as it is shown, beside its attempts. */
+export type Delivery = {
+  id: string;
+  number: number;
+  record: DeliveryRecord;
+  eventId: string;
+  endpointId: string | null;
+  event: EventRecord;
+};
+
+export type DeliveryFilter = {
+  statuses?: readonly DeliveryStatus[] | undefined;
+  eventType?: string | undefined;
+  /** ms epoch, inclusive / exclusive. */
+  since?: number | undefined;
+  until?: number | undefined;
+  endpoint?: string | undefined;
+  /** Numbers of the deliveries of one event: nothing else is looked at. */
+  numbers?: readonly number[] | undefined;
+  correlation?: string | undefined;
+};
+
+/** Entries that one listing looks at when something must be filtered. */
+export const SCAN_LIMIT = 10_000;
+const CHUNK = 500;
+
+export type DeliveryPage = {
+  data: Delivery[];
+  total: number;
+  /** More were not looked at: `total` is the least. */
+  totalIsMinimum: boolean;
+  /** Where the next page begins; undefined at the end. */
+  nextCursor: string | undefined;
+};
+
+/** Deliveries and attempts, read. */
+export class Deliveries {
+  /** Undefined: there is none, or it is another app's. */
+  async find(shard: Shard, config: AppConfig, id: string): Promise<Delivery | undefined> {
+    const parsed = parseId('dlv', id);
+    if (!parsed || parsed.shard !== config.shard) return undefined;
+    const [found] = await this.read(shard, [parsed.number]);
+    return found && found.record.app === config.number ? found : undefined;
+  }
+
+  /** Those of the numbers that exist, in the same order. */
+  async read(shard: Shard, numbers: number[]): Promise<Delivery[]> {
+    if (numbers.length === 0) return [];
+    const records = await readFields(shard, 'd', numbers);
+    const decoded = numbers.flatMap((number, i) => {
+      const bytes = records[i];
+      return bytes ? [{ number, record: decodeDelivery(bytes) }] : [];
+    });
+    const eventNumbers = [...new Set(decoded.map(({ record }) => record.event))];
+    const texts = await readFields(shard, 'e', eventNumbers);
+    const events = new Map(
+      eventNumbers.map((number, i) => [
+        number,
+        texts[i] ? (JSON.parse(texts[i].toString()) as EventRecord) : undefined,
+      ]),
+    );
+    return decoded.flatMap(({ number, record }) => {
+      const event = events.get(record.event);
+      return event ? [present(shard, number, record, event)] : [];
+    });
+  }
+
+  /** Its attempts, oldest first, with their numbers; those whose worker died before SETTLE are missing. */
+  async attempts(shard: Shard, delivery: Delivery): Promise<{ number: number; attempt: AttemptRecord }[]> {
+    const { bucket, field } = place(delivery.number);
+    const numbers = Array.from({ length: delivery.record.attempts }, (_, i) => i + 1);
+    if (numbers.length === 0) return [];
+    const texts = await shard.client.hmget(shard.key(`t:${bucket}`), ...numbers.map((n) => `${field}:${n}`));
+    return numbers.flatMap((number, i) =>
+      texts[i] ? [{ number, attempt: JSON.parse(texts[i]) as AttemptRecord }] : [],
+    );
+  }
+
+  /** How many deliveries an owner has, by status. */
+  async counts(shard: Shard, key: string): Promise<Record<DeliveryStatus, number>> {
+    const values = await shard.client.hmget(shard.key(key), ...STATUSES.map((_, i) => String(i)));
+    return Object.fromEntries(
+      STATUSES.map((status, i) => [status, Math.max(0, Number(values[i] ?? 0))]),
+    ) as Record<DeliveryStatus, number>;
+  }
+
+  /**
+   * One page, newest first. Without filters the page is cut out of the index; with a status alone the total is exact;
+   * other filters look at the newest SCAN_LIMIT entries.
+   */
+  async list(
+    shard: Shard,
+    config: AppConfig,
+    filter: DeliveryFilter,
+    page: { page: number; limit: number; cursor?: string | undefined },
+  ): Promise<DeliveryPage> {
+    if (filter.numbers) return this.#listOf(shard, config, filter.numbers, filter, page);
+    const source = indexOf(config, filter);
+    if (!source) return { data: [], total: 0, totalIsMinimum: false, nextCursor: undefined };
+    const index = shard.key(source.index);
+    const length = await shard.client.llen(index);
+    const start = page.cursor === undefined ? 0 : await position(shard, index, length, page.cursor);
+    const accepts = filterOf(config, filter);
+    const skip = page.cursor === undefined ? (page.page - 1) * page.limit : 0;
+    if (!accepts) {
+      const numbers = (await shard.client.lrange(index, start + skip, start + skip + page.limit - 1)).map(
+        Number,
+      );
+      const end = start + skip + numbers.length;
+      const data = await this.read(shard, numbers);
+      return {
+        data,
+        total: length,
+        totalIsMinimum: false,
+        nextCursor: cursorAt(numbers.at(-1), length, end),
+      };
+    }
+    const scan = await this.#scan(shard, index, start, skip + page.limit, accepts, exactTotal(filter));
+    const data = scan.found.slice(skip, skip + page.limit);
+    const total = exactTotal(filter)
+      ? await this.#countOf(shard, source.counts, filter.statuses!)
+      : scan.matched;
+    return {
+      data: data.map((entry) => entry.delivery),
+      total,
+      totalIsMinimum: !exactTotal(filter) && !scan.complete,
+      nextCursor:
+        data.length === page.limit
+          ? cursorAt(data.at(-1)?.delivery.number, length, data.at(-1)!.at + 1)
+          : scan.complete
+            ? undefined
+            : cursorAt(scan.last?.number, length, (scan.last?.at ?? 0) + 1),
+    };
+  }
+
+  async #countOf(shard: Shard, key: string, statuses: readonly DeliveryStatus[]): Promise<number> {
+    const counts = await this.counts(shard, key);
+    return [...new Set(statuses)].reduce((sum, status) => sum + counts[status], 0);
+  }
+
+  /** A page of the deliveries of one event, which are few and known. */
+  async #listOf(
+    shard: Shard,
+    config: AppConfig,
+    numbers: readonly number[],
+    filter: DeliveryFilter,
+    page: { page: number; limit: number },
+  ): Promise<DeliveryPage> {
+    const accepts = filterOf(config, filter) ?? (() => true);
+    const all = (await this.read(shard, [...numbers].reverse())).filter(accepts);
+    const from = (page.page - 1) * page.limit;
+    return {
+      data: all.slice(from, from + page.limit),
+      total: all.length,
+      totalIsMinimum: false,
+      nextCursor: undefined,
+    };
+  }
+
+  /** Looks through the index from `start` on for at most SCAN_LIMIT entries. */
+  async #scan(
+    shard: Shard,
+    index: string,
+    start: number,
+    wanted: number,
+    accepts: (delivery: Delivery) => boolean,
+    stopWhenFull: boolean,
+  ) {
+    const found: { delivery: Delivery; at: number }[] = [];
+    let matched = 0;
+    let last: { number: number; at: number } | undefined;
+    for (let at = start; at < start + SCAN_LIMIT; at += CHUNK) {
+      const numbers = (await shard.client.lrange(index, at, at + CHUNK - 1)).map(Number);
+      const places = new Map(numbers.map((number, i) => [number, at + i]));
+      for (const delivery of await this.read(shard, numbers)) {
+        if (!accepts(delivery)) continue;
+        matched++;
+        if (found.length < wanted) found.push({ delivery, at: places.get(delivery.number)! });
+      }
+      if (numbers.length > 0) last = { number: numbers.at(-1)!, at: at + numbers.length - 1 };
+      if (numbers.length < CHUNK) return { found, matched, last, complete: true };
+      if (stopWhenFull && found.length >= wanted) break;
+    }
+    return { found, matched, last, complete: false };
+  }
+}
+
+function present(shard: Shard, number: number, record: DeliveryRecord, event: EventRecord): Delivery {
+  return {
+    id: formatId('dlv', shard.number, number),
+    number,
+    record,
+    event,
+    eventId: eventId(shard.number, record.event, event),
+    endpointId: record.endpoint > 0 ? formatId('ep', shard.number, record.endpoint) : null,
+  };
+}
+
+/** The shortest index that has all that the filter can match, and the counts that belong to it. */
+function indexOf(config: AppConfig, filter: DeliveryFilter): { index: string; counts: string } | undefined {
+  if (filter.endpoint !== undefined) {
+    const parsed = parseId('ep', filter.endpoint);
+    if (!parsed || parsed.shard !== config.shard) return undefined;
+    return { index: `x:${parsed.number}`, counts: `c:${parsed.number}` };
+  }
+  if (filter.correlation !== undefined) {
+    const name = `${config.number}:${filter.correlation}`;
+    return { index: `kx:${name}`, counts: `k:${name}` };
+  }
+  return { index: `x:${config.number}`, counts: `c:${config.number}` };
+}
+
+/** A total by status alone is counted, not found by looking. */
+function exactTotal(filter: DeliveryFilter): boolean {
+  const { statuses, endpoint, correlation, ...others } = filter;
+  const oneIndex = endpoint === undefined || correlation === undefined;
+  return statuses !== undefined && oneIndex && Object.values(others).every((value) => value === undefined);
+}
+
+/** Undefined: everything in the index matches. The app is always checked where the index is an endpoint's. */
+function filterOf(config: AppConfig, filter: DeliveryFilter): ((delivery: Delivery) => boolean) | undefined {
+  const tests: ((delivery: Delivery) => boolean)[] = [];
+  const { statuses, eventType, since, until, endpoint, numbers, correlation } = filter;
+  if (statuses !== undefined) tests.push(({ record }) => statuses.includes(record.status));
+  if (eventType !== undefined) tests.push((delivery) => delivery.event.t === eventType);
+  if (since !== undefined) tests.push(({ record }) => record.createdAt >= since);
+  if (until !== undefined) tests.push(({ record }) => record.createdAt < until);
+  if (endpoint !== undefined && numbers) tests.push((delivery) => delivery.endpointId === endpoint);
+  if (correlation !== undefined && (numbers || endpoint !== undefined)) {
+    tests.push((delivery) => delivery.event.c === correlation);
+  }
+  if (tests.length === 0) return undefined;
+  return (delivery) => delivery.record.app === config.number && tests.every((test) => test(delivery));
+}
+
+/** A place in an index that stays right while new entries come in front: the last entry seen, and its distance from the end. */
+function cursorAt(number: number | undefined, length: number, end: number): string | undefined {
+  if (number === undefined || end >= length) return undefined;
+  return Buffer.from(`${number}:${length - end}`).toString('base64url');
+}
+
+/** The form of a cursor; undefined for anything else. */
+export function parseCursor(cursor: string): { number: number; left: number } | undefined {
+  const match = /^(\d{1,16}):(\d{1,16})$/.exec(Buffer.from(cursor, 'base64url').toString());
+  return match ? { number: Number(match[1]), left: Number(match[2]) } : undefined;
+}
+
+/** Index of the first entry behind the cursor. */
+async function position(shard: Shard, index: string, length: number, cursor: string): Promise<number> {
+  const parsed = parseCursor(cursor);
+  if (!parsed) return length;
+  const guess = length - parsed.left;
+  if (guess > 0 && Number(await shard.client.lindex(index, guess - 1)) === parsed.number) return guess;
+  // Old entries were dropped meanwhile: look for the entry itself.
+  const found = await shard.client.lpos(index, String(parsed.number));
+  return found === null ? length : found + 1;
+}
+
+async function readFields(shard: Shard, kind: 'd' | 'e', numbers: number[]): Promise<(Buffer | null)[]> {
+  const byBucket = new Map<number, { fields: string[]; at: number[] }>();
+  numbers.forEach((number, i) => {
+    const { bucket, field } = place(number);
+    const group = byBucket.get(bucket) ?? { fields: [], at: [] };
+    group.fields.push(field);
+    group.at.push(i);
+    byBucket.set(bucket, group);
+  });
+  const values: (Buffer | null)[] = new Array(numbers.length).fill(null);
+  await Promise.all(
+    [...byBucket].map(async ([bucket, { fields, at }]) => {
+      const found = await shard.client.hmgetBuffer(shard.key(`${kind}:${bucket}`), ...fields);
+      at.forEach((i, j) => {
+        values[i] = found[j] ?? null;
+      });
+    }),
+  );
+  return values;
+}

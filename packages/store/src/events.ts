@@ -1,0 +1,48 @@
+import { looksGenerated, parseId } from '@sealpost/core';
+import { type EventRecord, eventId, place, type Shard } from '@sealpost/queue';
+import type { AppConfig } from './app-config.ts';
+
+/** An event as it is stored. */
+export type StoredEvent = {
+  id: string;
+  number: number;
+  record: EventRecord;
+  sequence: number | null;
+  /** JSON text of the payload; null when it is no longer kept. */
+  payload: string | null;
+};
+
+/** Events, read. */
+export class Events {
+  /** By the id that receivers see. Undefined: there is none, or it is another app's. */
+  async find(shard: Shard, config: AppConfig, id: string): Promise<StoredEvent | undefined> {
+    const number = looksGenerated(id)
+      ? parseId('evt', id)!.number
+      : Number((await shard.client.hget(shard.key(`u:${config.number}`), id)) ?? Number.NaN);
+    if (Number.isNaN(number)) return undefined;
+    const event = await this.read(shard, number);
+    return event && event.record.n === config.number && event.id === id ? event : undefined;
+  }
+
+  async read(shard: Shard, number: number): Promise<StoredEvent | undefined> {
+    const { bucket, field } = place(number);
+    const [[text, sequence], payload] = await Promise.all([
+      shard.client.hmget(shard.key(`e:${bucket}`), field, `${field}s`),
+      shard.client.hget(shard.key(`b:${bucket}`), field),
+    ]);
+    if (!text) return undefined;
+    const record = JSON.parse(text) as EventRecord;
+    return {
+      id: eventId(shard.number, number, record),
+      number,
+      record,
+      sequence: sequence ? Number(sequence) : null,
+      payload,
+    };
+  }
+}
+
+/** Numbers of an event's deliveries: they follow each other from the event's own. */
+export function deliveryNumbers(event: StoredEvent): number[] {
+  return Array.from({ length: event.record.k }, (_, i) => event.number + i);
+}

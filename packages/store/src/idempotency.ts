@@ -1,0 +1,79 @@
+import { createHash } from 'node:crypto';
+import { type Keyring, SealpostError } from '@sealpost/core';
+import type { Shard } from '@sealpost/queue';
+
+/** Answers are kept this long. */
+const KEPT_SECONDS = 24 * 3600;
+/** A request that has not ended by then died with its process; another may run. */
+const RUNNING_SECONDS = 120;
+
+export type KeptAnswer = { status: number; headers: Record<string, string>; json: string };
+export type IdempotentRequest = { app: string; owner: number; route: string; key: string; body: string };
+
+/** `begun`: run the request, then `finish` or `forget`. `replay`: it has run; this was the answer. */
+export type Begin = { state: 'begun' } | { state: 'replay'; answer: KeptAnswer };
+
+/**
+ * Answers to requests with an `Idempotency-Key`, for 24 h. The key is stored hashed, the answer encrypted (it may hold
+ * a secret that is shown once).
+ */
+export class Idempotency {
+  readonly #keyring: Keyring;
+
+  constructor(keyring: Keyring) {
+    this.#keyring = keyring;
+  }
+
+  /** @throws SealpostError idempotency_in_progress, idempotency_key_reused */
+  async begin(shard: Shard, request: IdempotentRequest): Promise<Begin> {
+    const name = redisKey(shard, request);
+    const running = JSON.stringify({ hash: bodyHash(request) });
+    if ((await shard.client.set(name, running, 'EX', RUNNING_SECONDS, 'NX')) === 'OK')
+      return { state: 'begun' };
+    const stored = await shard.client.get(name);
+    if (stored === null) return this.begin(shard, request);
+    const entry = JSON.parse(stored) as { hash: string; answer?: string };
+    if (entry.hash !== bodyHash(request)) {
+      throw new SealpostError(
+        'idempotency_key_reused',
+        'This Idempotency-Key was used within the last 24 hours for a request with another body.',
+      );
+    }
+    if (entry.answer === undefined) {
+      throw new SealpostError(
+        'idempotency_in_progress',
+        'A request with this Idempotency-Key is still running.',
+        {
+          retryAfterSeconds: 1,
+        },
+      );
+    }
+    return {
+      state: 'replay',
+      answer: JSON.parse(this.#keyring.decrypt(entry.answer, aad(request))) as KeptAnswer,
+    };
+  }
+
+  async finish(shard: Shard, request: IdempotentRequest, answer: KeptAnswer): Promise<void> {
+    const sealed = this.#keyring.encrypt(JSON.stringify(answer), aad(request));
+    const entry = JSON.stringify({ hash: bodyHash(request), answer: sealed });
+    await shard.client.set(redisKey(shard, request), entry, 'EX', KEPT_SECONDS);
+  }
+
+  /** The request failed on our side: the same key may try again. */
+  async forget(shard: Shard, request: IdempotentRequest): Promise<void> {
+    await shard.client.del(redisKey(shard, request));
+  }
+}
+
+function redisKey(shard: Shard, { owner, route, key }: IdempotentRequest): string {
+  return shard.key(`i:${owner}:${createHash('sha256').update(`${route}\0${key}`).digest('base64url')}`);
+}
+
+function bodyHash({ body }: IdempotentRequest): string {
+  return createHash('sha256').update(body).digest('base64url');
+}
+
+function aad({ app, route, key }: IdempotentRequest) {
+  return { app, record: `idempotency:${route}`, field: key };
+}
