@@ -1,0 +1,214 @@
+import { formatId, type Keyring, KeyringError, parseId, parseJobId, SealpostError } from '@sealpost/core';
+import {
+  type ClaimResult,
+  claim,
+  type EventRecord,
+  type Outcome,
+  type Retention,
+  type Settlement,
+  type Shard,
+  webhookSecretAad,
+} from '@sealpost/queue';
+import type { Configs } from '@sealpost/store';
+import type { Logger } from '@sealpost/telemetry';
+import { checkSeal } from './check-seal.ts';
+import { disableGoneEndpoint } from './disable-gone-endpoint.ts';
+import type { HttpClient } from './http-client.ts';
+import type { Destination, Destinations } from './load-endpoint.ts';
+import { type Attempted, hopeless, settleDelivery, settlementOf } from './settle-delivery.ts';
+import { retryPolicyOf, signRequest } from './sign-request.ts';
+
+/** A delivery whose workers died this often while they had it is taken to be what kills them. */
+const LOST_WORKERS = 25;
+
+export type DeliverOptions = {
+  keyring: Keyring;
+  configs: Configs;
+  destinations: Destinations;
+  http: HttpClient;
+  retention: Retention;
+  logger: Logger;
+  /** Called at a named step; kills the process in tests of what a crash there does. */
+  fault: (step: 'after-claim' | 'after-post' | 'after-settle') => void;
+  /** Aborted when the process can wait no longer. */
+  stop: AbortSignal;
+  now: () => number;
+  random: () => number;
+};
+
+/** What is known of the job's delivery beside its own id. */
+export type DeliveryJob = {
+  id: string /** Outcomes that BullMQ has counted. */;
+  counted: number;
+  stalled: number;
+};
+
+/** An API or worker with another master key made this: it must be handed to one that knows the key. */
+export class UnknownKey extends Error {
+  override readonly name = 'UnknownKey';
+}
+
+type Claimed = Extract<ClaimResult, { result: 'run' }>;
+type Ready = { event: EventRecord; body: Buffer; destination: Destination };
+
+/**
+ * The main path of the worker, for one job: CLAIM → check the seal → sign → POST → classify → SETTLE.
+ * @returns what BullMQ shall be told; undefined: nothing is left to do for this job
+ * @throws UnknownKey; the reason of `stop`; any other error means that the job must be tried again, uncounted
+ */
+export async function deliverJob(
+  options: DeliverOptions,
+  shard: Shard,
+  job: DeliveryJob,
+): Promise<Outcome | undefined> {
+  const parsed = parseJobId(job.id);
+  const number = parsed && parseId('dlv', parsed.deliveryId)?.number;
+  if (!parsed || number === undefined) {
+    options.logger.warn({ job: job.id }, 'a job that is not of Sealpost was dropped');
+    return undefined;
+  }
+  const claimed = await claim(shard, number, parsed.generation, job.counted);
+  if (claimed.result === 'settled') return claimed;
+  if (claimed.result !== 'run') return undefined;
+  options.fault('after-claim');
+
+  const attempted: Attempted = {
+    number,
+    generation: parsed.generation,
+    attempt: claimed.delivery.attempts + 1,
+    event: claimed.eventRecord && (JSON.parse(claimed.eventRecord.toString()) as EventRecord),
+  };
+  const ready = await prepare(options, shard, job, claimed, attempted);
+  const settlement = 'status' in ready ? ready : await attempt(options, shard, claimed, attempted, ready);
+  const outcome = await settleDelivery(shard, settlement, options.stop);
+  options.fault('after-settle');
+  return outcome;
+}
+
+/** Everything that an attempt needs, or the settlement of a delivery for which there can be none. */
+async function prepare(
+  options: DeliverOptions,
+  shard: Shard,
+  job: DeliveryJob,
+  claimed: Claimed,
+  attempted: Attempted,
+): Promise<Ready | Settlement> {
+  const { keyring, retention, now } = options;
+  const { delivery, eventRecord, body, configVersion } = claimed;
+  const { event } = attempted;
+  const dead = (reason: Parameters<typeof hopeless>[2], detail: string) =>
+    hopeless(attempted, 'dead', reason, detail, retention, now());
+  const cancelled = (reason: Parameters<typeof hopeless>[2]) =>
+    hopeless(attempted, 'cancelled', reason, '', retention, now());
+
+  if (job.stalled >= LOST_WORKERS)
+    return dead('worker_lost', 'Worker after worker was lost with this delivery.');
+  if (!event || !eventRecord || !body) return dead('payload_expired', 'The payload is no longer kept.');
+  const verdict = checkSeal(
+    keyring,
+    { shard: shard.number, number: attempted.number },
+    delivery,
+    event,
+    eventRecord,
+    body,
+  );
+  if (verdict === 'unknown_key') throw new UnknownKey(`the key ${delivery.keyId} is not known here`);
+  if (verdict === 'invalid')
+    return dead('seal_invalid', 'The stored delivery is not the one that was accepted.');
+  if (configVersion === undefined) return cancelled('app_deleted');
+  try {
+    const destination = await options.destinations.load(
+      shard,
+      delivery.app,
+      delivery.endpoint,
+      configVersion,
+    );
+    if (typeof destination === 'string') return cancelled(destination);
+    if (destination.app.app !== event.a)
+      return dead('seal_invalid', 'The delivery was moved to another app.');
+    return { event, body, destination };
+  } catch (error) {
+    if (error instanceof KeyringError && error.code === 'unknown_key') throw new UnknownKey(error.message);
+    const tampered =
+      error instanceof KeyringError || (error instanceof SealpostError && error.code === 'config_invalid');
+    if (tampered) return dead('config_invalid', 'The stored endpoint fails its integrity check.');
+    throw error;
+  }
+}
+
+/** One POST, and what it means. */
+async function attempt(
+  options: DeliverOptions,
+  shard: Shard,
+  claimed: Claimed,
+  attempted: Attempted,
+  { event, body, destination }: Ready,
+): Promise<Settlement> {
+  const { delivery } = claimed;
+  const request = signRequest({
+    shard: shard.number,
+    event,
+    eventNumber: delivery.event,
+    body,
+    destination,
+    webhookSecret: webhookSecret(options.keyring, shard, delivery.event, event, destination),
+    now: options.now(),
+  });
+  const outcome = await options.http.post({ ...request, signal: options.stop });
+  options.fault('after-post');
+
+  const retry = retryPolicyOf(event, destination);
+  const retriesLeft = retry.max_retries - (delivery.attempts - delivery.retryBase);
+  const { disableEndpoint, ...settlement } = settlementOf(
+    attempted,
+    outcome,
+    retry,
+    retriesLeft,
+    request.ownHeaders,
+    options.retention,
+    options.random,
+  );
+  // Before SETTLE: a crash in between repeats the attempt, which says 410 again.
+  if (disableEndpoint) await disableGoneEndpoint(options.configs, event.a, destination, options.now());
+  logAttempt(options.logger, shard, attempted, event, destination, settlement, outcome.durationMs);
+  return settlement;
+}
+
+function webhookSecret(
+  keyring: Keyring,
+  shard: Shard,
+  number: number,
+  event: EventRecord,
+  destination: Destination,
+): string | undefined {
+  if (destination.endpoint || event.s === undefined) return undefined;
+  return keyring.decrypt(event.s, webhookSecretAad(event.a, shard.number, number));
+}
+
+/** One wide line an attempt. */
+function logAttempt(
+  logger: Logger,
+  shard: Shard,
+  attempted: Attempted,
+  event: EventRecord,
+  destination: Destination,
+  settlement: Settlement,
+  durationMs: number,
+): void {
+  const level = settlement.status === 'dead' ? 'warn' : 'info';
+  logger[level](
+    {
+      app: event.a,
+      event_type: event.t,
+      delivery: formatId('dlv', shard.number, attempted.number),
+      endpoint: destination.endpoint?.record.id ?? null,
+      attempt: attempted.attempt,
+      status: settlement.status,
+      reason: settlement.reason,
+      status_code: settlement.statusCode,
+      duration_ms: Math.round(durationMs),
+      next_in_ms: settlement.status === 'retrying' ? Math.round(settlement.delayMs) : undefined,
+    },
+    'attempt',
+  );
+}

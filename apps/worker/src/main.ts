@@ -1,0 +1,116 @@
+// Names are resolved in libuv's pool, of which look-ups get half: two slow names must not hold up all others.
+process.env.UV_THREADPOOL_SIZE ??= '64';
+
+import { once } from 'node:events';
+import { AddressPolicy, Keyring, SettingsError } from '@sealpost/core';
+import { checkServer, connect, Shards, whenReady } from '@sealpost/queue';
+import { Configs } from '@sealpost/store';
+import { createLogger, type Logger } from '@sealpost/telemetry';
+import { readWorkerSettings, type WorkerSettings } from './config.ts';
+import type { DeliverOptions } from './deliver/deliver-job.ts';
+import { Destinations } from './deliver/load-endpoint.ts';
+import { createGotClient } from './deliver/post-delivery.ts';
+import { createHealthServer } from './health.ts';
+import { ShardServer } from './serve-shards.ts';
+
+/** After SIGTERM, attempts may go on this long before they are handed back, ms; the rest of 25 s is for goodbyes. */
+const FINISH_MS = 20_000;
+const EXIT_MS = 25_000;
+/** How long to wait for Redis at start, ms. */
+const CONNECT_MS = 15_000;
+
+async function main(): Promise<void> {
+  const settings = readWorkerSettings(process.env);
+  const logger = createLogger({ name: 'worker', level: settings.logLevel });
+  const keyring = Keyring.fromMasterKeys(settings.masterKey, settings.previousMasterKey);
+  const client = connect(settings.redisUrls, 'background', (error) => {
+    logger.warn({ err: { message: error.message } }, 'trouble with Redis');
+  });
+  await whenReady(client, CONNECT_MS);
+  for (const warning of await checkServer(client, { keyring })) logger.warn(warning);
+
+  const stop = new AbortController();
+  const state = { draining: false, unknownKey: false };
+  const shards = new Shards(client);
+  const http = createGotClient({
+    policy: new AddressPolicy(settings.allowSubnets),
+    allowHttp: !settings.httpsOnly,
+  });
+  const server = new ShardServer({
+    shards,
+    redisUrls: settings.redisUrls,
+    concurrency: settings.concurrency,
+    retention: settings.retention,
+    logger,
+    deliver: deliverOptions(settings, keyring, shards, http, logger, stop.signal),
+    onUnknownKey: () => {
+      state.unknownKey = true;
+    },
+  });
+  await server.start();
+
+  const health = createHealthServer({
+    notReady: async () => {
+      if (state.draining) return 'draining';
+      if (state.unknownKey) return 'a delivery was sealed with a master key that is not known here';
+      if (client.status !== 'ready') return 'Redis is away';
+      return server.trouble;
+    },
+  });
+  health.listen(settings.healthPort, settings.host);
+  await once(health, 'listening');
+  logger.info({ health: health.address(), slots: settings.concurrency }, 'worker ready');
+
+  const drain = async (signal: string) => {
+    if (state.draining) process.exit(1);
+    state.draining = true;
+    logger.info({ signal }, 'draining');
+    const finish = setTimeout(() => stop.abort(new Error('the worker is stopping')), FINISH_MS);
+    setTimeout(() => {
+      logger.error('not drained in time; what is left comes back when its lock runs out');
+      process.exit(0);
+    }, EXIT_MS).unref();
+    await server.stop();
+    clearTimeout(finish);
+    http.close();
+    health.close();
+    client.disconnect();
+    logger.info('drained');
+    process.exit(0);
+  };
+  process.on('SIGTERM', drain);
+  process.on('SIGINT', drain);
+}
+
+function deliverOptions(
+  settings: WorkerSettings,
+  keyring: Keyring,
+  shards: Shards,
+  http: DeliverOptions['http'],
+  logger: Logger,
+  stop: AbortSignal,
+): DeliverOptions {
+  return {
+    keyring,
+    // A worker makes no apps.
+    configs: new Configs({ shards, keyring, shardsForNewApps: 1 }),
+    destinations: new Destinations(keyring),
+    http,
+    retention: settings.retention,
+    logger,
+    fault: (step) => {
+      if (step === settings.faultPoint) process.kill(process.pid, 'SIGKILL');
+    },
+    stop,
+    now: Date.now,
+    random: Math.random,
+  };
+}
+
+main().catch((error: unknown) => {
+  // Before or without a logger: what stops the start must be readable.
+  const message =
+    error instanceof SettingsError ? error.message : String(error instanceof Error ? error.message : error);
+  process.stderr.write(`The worker cannot start. ${message}\n`);
+  process.exit(1);
+});
