@@ -5,7 +5,9 @@ import type { DeliverOptions } from './deliver/deliver-job.ts';
 import { Housekeeper } from './keep-house.ts';
 
 /** How often Redis is asked for shards that are new, ms. */
-const LOOK_MS = 5000;
+const LOOK_MS = 2000;
+/** Served from the start, so that the first app of all finds a worker that waits. */
+const FIRST_SHARD = 0;
 
 export type ServeOptions = {
   shards: Shards;
@@ -54,7 +56,7 @@ export class ShardServer {
   }
 
   async #look(): Promise<void> {
-    const known = await this.#options.shards.known();
+    const known = [...new Set([FIRST_SHARD, ...(await this.#options.shards.known())])];
     const added = known.filter((number) => !this.#served.has(number));
     if (added.length === 0 || this.#stopped) return;
     const slots = Math.max(1, Math.floor(this.#options.concurrency / known.length));

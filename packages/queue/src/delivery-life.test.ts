@@ -1,5 +1,6 @@
 import { formatId, jobId } from '@sealpost/core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { startTestRedis, type TestRedis } from '../testing.ts';
 import { type Acceptance, accept } from './accept.ts';
 import { cancelDelivery, retryDelivery } from './by-hand.ts';
 import { claim } from './claim.ts';
@@ -9,7 +10,6 @@ import { place } from './keys.ts';
 import { Numbers } from './numbers.ts';
 import { type Settlement, settle } from './settle.ts';
 import { type Shard, Shards } from './shard.ts';
-import { startTestRedis, type TestRedis } from './test-redis.ts';
 
 const APP = 1;
 const ENDPOINT = 2;
@@ -241,7 +241,7 @@ describe('a held lane', () => {
 });
 
 describe('the reconciler', () => {
-  const overdue = (number: number) => redis.client.zadd(shard.key('watch'), 1, String(number));
+  const overdue = (number: number) => redis.client.zadd(shard.key('watch'), '1', String(number));
 
   it('gives a job to a delivery whose API died before it enqueued', async () => {
     const { number } = await publish();
@@ -317,8 +317,8 @@ describe('by hand', () => {
 
 describe('retention', () => {
   const makeDue = async (kinds: string[]) => {
-    for (const member of await redis.client.zrange(shard.key('expiry'), 0, -1)) {
-      if (kinds.includes(member[0]!)) await redis.client.zadd(shard.key('expiry'), 1, member);
+    for (const member of await redis.client.zrange(shard.key('expiry'), '0', '-1')) {
+      if (kinds.includes(member[0]!)) await redis.client.zadd(shard.key('expiry'), '1', member);
     }
   };
 
@@ -327,7 +327,7 @@ describe('retention', () => {
     await settle(shard, settlement(number));
     expect(await redis.client.zcard(shard.key('expiry'))).toBe(0);
     await settle(shard, settlement(number + 1));
-    expect((await redis.client.zrange(shard.key('expiry'), 0, -1)).map((member) => member[0]).sort()).toEqual(
+    expect((await redis.client.zrange(shard.key('expiry'), '0', '-1')).map((member) => member[0]).sort()).toEqual(
       ['b', 'd', 'e'],
     );
     expect(await expire(shard)).toBe(0);

@@ -12,3 +12,4 @@ export * from './numbers.ts';
 export * from './scripts.ts';
 export * from './settle.ts';
 export * from './shard.ts';
+export * from './check-server.ts';

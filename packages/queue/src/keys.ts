@@ -7,6 +7,7 @@
  * | `sp:apps` | hash | app name → `shard:number` |
  * | `sp:shards` | set | shards that have ever got an app |
  * | `sp:keys` | hash | HMAC of an API key → app name (a hint; the app's config is the truth) |
+ * | `sp:master` | set | ids of the master keys with which something here was written |
  * | `n` / `own` | counter | last number of an event or delivery / of an app or endpoint ("owner") |
  * | `cfg:{app}` | hash | the app's version `v`, its record `app`, its endpoints `ep_…`, its keys `k:…` |
  * | `d:{bucket}` | hash | delivery records by number within the bucket; `o`: how many are open |
@@ -23,7 +24,12 @@
  * | `doomed` | hash | owners whose open deliveries are being cancelled → position reached |
  * | `expiry` | zset | buckets with nothing open, by the time at which they are dropped |
  */
-export const DIRECTORY = { apps: 'sp:apps', shards: 'sp:shards', keys: 'sp:keys' } as const;
+export const DIRECTORY = {
+  apps: 'sp:apps',
+  shards: 'sp:shards',
+  keys: 'sp:keys',
+  master: 'sp:master',
+} as const;
 
 /** Entries of one packed bucket; a script knows the same number. */
 export const BUCKET_SIZE = 128;

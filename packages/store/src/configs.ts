@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { formatId, type Keyring, SealpostError } from '@sealpost/core';
 import { DIRECTORY, type Shards } from '@sealpost/queue';
 import { LRUCache } from 'lru-cache';
@@ -12,8 +13,10 @@ import {
 
 /** Apps whose config a process keeps in memory. */
 const CACHED_APPS = 5000;
-/** How often a change is tried again when others change the same app. */
+/** How often a change is tried again when other processes change the same app. */
 const TRIES = 20;
+/** Longest pause before a change is tried again, ms. */
+const MAX_PAUSE_MS = 50;
 
 /** What a change does; see lua/write-config.lua. Endpoints and owners by owner number. */
 export type ConfigChange = {
@@ -41,6 +44,8 @@ export class Configs {
   readonly #keyring: Keyring;
   readonly #shardsForNew: number;
   readonly #cache = new LRUCache<string, AppConfig>({ max: CACHED_APPS });
+  /** The last change of each app that this process is making. */
+  readonly #turns = new Map<string, Promise<unknown>>();
 
   constructor(options: { shards: Shards; keyring: Keyring; shardsForNewApps: number }) {
     this.#shards = options.shards;
@@ -77,37 +82,56 @@ export class Configs {
 
   /**
    * Changes an app's config. `decide` gets the newest one and is asked again when somebody else was faster; what it
-   * throws ends the change.
+   * throws ends the change. @throws SealpostError app_not_found, config_conflict
    */
-  async change(app: string, decide: (config: AppConfig) => ConfigChange | undefined): Promise<AppConfig> {
-    for (let i = 0; i < TRIES; i++) {
+  change(app: string, decide: (config: AppConfig) => ConfigChange | undefined): Promise<AppConfig> {
+    return this.#untilWritten(app, async () => {
       const config = await this.newest(app);
       const change = decide(config);
-      if (!change) return config;
-      const changed = await this.#write(config, change);
-      if (changed) return changed;
-    }
-    throw new SealpostError('config_conflict', `App ${app} is being changed by many at once; try again.`);
+      return change ? this.#write(config, change) : config;
+    });
   }
 
-  /** Creates the app, or changes its record. `decide` gets the present record, if there is one. */
-  async put(
+  /** Creates the app, or changes its record. `decide` gets the present record and config, if there is one. */
+  put(
     app: string,
-    decide: (present: AppRecord | undefined) => AppRecord,
+    decide: (present: AppRecord | undefined, config: AppConfig | undefined) => AppRecord,
   ): Promise<[AppConfig, 'created' | 'changed']> {
-    for (let i = 0; i < TRIES; i++) {
+    return this.#untilWritten(app, async () => {
       const present = await this.load(app);
       if (present) {
-        const changed = await this.#write(present, { record: decide(present.record) });
-        if (changed) return [changed, 'changed'];
-        continue;
+        const changed = await this.#write(present, { record: decide(present.record, present) });
+        return changed && [changed, 'changed'];
       }
+      const record = decide(undefined, undefined);
       const place = await this.#register(app);
-      const empty = new AppConfig({ ...place, version: 0 }, decide(undefined), new Map(), new Map());
-      const created = await this.#write(empty, { record: empty.record });
-      if (created) return [created, 'created'];
+      const empty = new AppConfig({ ...place, version: 0 }, record, new Map(), new Map());
+      const created = await this.#write(empty, { record });
+      return created && [created, 'created'];
+    });
+  }
+
+  /**
+   * Tries until nobody else was faster. Changes of one app from this process wait for each other, or all but one of
+   * many at once would fail at every try; so only other processes are left to collide with.
+   */
+  async #untilWritten<T>(app: string, attempt: () => Promise<T | undefined>): Promise<T> {
+    const before = this.#turns.get(app);
+    const turn = (async () => {
+      await before?.catch(() => {});
+      for (let i = 0; i < TRIES; i++) {
+        const result = await attempt();
+        if (result !== undefined) return result;
+        await delay(Math.random() * Math.min(2 ** i, MAX_PAUSE_MS));
+      }
+      throw new SealpostError('config_conflict', `App ${app} is being changed by many at once; try again.`);
+    })();
+    this.#turns.set(app, turn);
+    try {
+      return await turn;
+    } finally {
+      if (this.#turns.get(app) === turn) this.#turns.delete(app);
     }
-    throw new SealpostError('config_conflict', `App ${app} is being changed by many at once; try again.`);
   }
 
   /** A number for a new endpoint of this app, and the id that goes with it. */

@@ -1,4 +1,4 @@
-import { type DeliveryStatus, formatId, parseId, STATUSES } from '@sealpost/core';
+import { type DeliveryStatus, formatId, parseId, SealpostError, STATUSES } from '@sealpost/core';
 import {
   type AttemptRecord,
   type DeliveryRecord,
@@ -44,6 +44,8 @@ export type DeliveryPage = {
   /** Where the next page begins; undefined at the end. */
   nextCursor: string | undefined;
 };
+
+const NOTHING: DeliveryPage = { data: [], total: 0, totalIsMinimum: false, nextCursor: undefined };
 
 /** Deliveries and attempts, read. */
 export class Deliveries {
@@ -98,7 +100,7 @@ export class Deliveries {
 
   /**
    * One page, newest first. Without filters the page is cut out of the index; with a status alone the total is exact;
-   * other filters look at the newest SCAN_LIMIT entries.
+   * other filters look at the newest SCAN_LIMIT entries. @throws SealpostError invalid_cursor
    */
   async list(
     shard: Shard,
@@ -108,8 +110,11 @@ export class Deliveries {
   ): Promise<DeliveryPage> {
     if (filter.numbers) return this.#listOf(shard, config, filter.numbers, filter, page);
     const source = indexOf(config, filter);
-    if (!source) return { data: [], total: 0, totalIsMinimum: false, nextCursor: undefined };
+    if (!source) return NOTHING;
     const index = shard.key(source.index);
+    if (filter.endpoint !== undefined && !(await this.#isOf(shard, config, filter.endpoint, index))) {
+      return NOTHING;
+    }
     const length = await shard.client.llen(index);
     const start = page.cursor === undefined ? 0 : await position(shard, index, length, page.cursor);
     const accepts = filterOf(config, filter);
@@ -143,6 +148,15 @@ export class Deliveries {
             ? undefined
             : cursorAt(scan.last?.number, length, (scan.last?.at ?? 0) + 1),
     };
+  }
+
+  /** Whether an endpoint's index is this app's. A deleted endpoint's config is gone, so its deliveries tell. */
+  async #isOf(shard: Shard, config: AppConfig, endpoint: string, index: string): Promise<boolean> {
+    if (config.endpoints.has(endpoint)) return true;
+    const newest = await shard.client.lindex(index, 0);
+    if (newest === null) return false;
+    const [delivery] = await this.read(shard, [Number(newest)]);
+    return delivery?.record.app === config.number && delivery.endpointId === endpoint;
   }
 
   async #countOf(shard: Shard, key: string, statuses: readonly DeliveryStatus[]): Promise<number> {
@@ -252,15 +266,15 @@ function cursorAt(number: number | undefined, length: number, end: number): stri
 }
 
 /** The form of a cursor; undefined for anything else. */
-export function parseCursor(cursor: string): { number: number; left: number } | undefined {
+function parseCursor(cursor: string): { number: number; left: number } | undefined {
   const match = /^(\d{1,16}):(\d{1,16})$/.exec(Buffer.from(cursor, 'base64url').toString());
   return match ? { number: Number(match[1]), left: Number(match[2]) } : undefined;
 }
 
-/** Index of the first entry behind the cursor. */
+/** Index of the first entry behind the cursor. @throws SealpostError invalid_cursor */
 async function position(shard: Shard, index: string, length: number, cursor: string): Promise<number> {
   const parsed = parseCursor(cursor);
-  if (!parsed) return length;
+  if (!parsed) throw new SealpostError('invalid_cursor', 'The cursor is not one that this list gave out.');
   const guess = length - parsed.left;
   if (guess > 0 && Number(await shard.client.lindex(index, guess - 1)) === parsed.number) return guess;
   // Old entries were dropped meanwhile: look for the entry itself.

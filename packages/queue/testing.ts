@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect, type RedisClient, whenReady } from './connection.ts';
+import { findRedisServer } from '@sealpost/scripts/find-redis';
+import { connect, type RedisClient, whenReady } from './src/connection.ts';
 
 /** A real Redis of a test's own, which ends with it. */
 export type TestRedis = { url: string; client: RedisClient; stop(): Promise<void> };
@@ -25,7 +26,7 @@ export async function startTestRedis(options: string[] = []): Promise<TestRedis>
     '--maxmemory-policy',
     'noeviction',
   ];
-  const server = spawn('redis-server', [...base, ...options], { stdio: 'ignore' });
+  const server = spawn((await findRedisServer()).path, [...base, ...options], { stdio: 'ignore' });
   const url = `redis://127.0.0.1:${port}`;
   const client = connect([url], 'background', () => {});
   try {
@@ -48,7 +49,7 @@ export async function startTestRedis(options: string[] = []): Promise<TestRedis>
 
 async function failed(server: ChildProcess): Promise<never> {
   const [reason] = await Promise.race([once(server, 'error'), once(server, 'exit')]);
-  throw new Error(`redis-server did not start: ${String(reason)}. Is it installed?`);
+  throw new Error(`redis-server did not start: ${String(reason)}`);
 }
 
 async function freePort(): Promise<number> {

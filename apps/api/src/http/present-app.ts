@@ -1,0 +1,49 @@
+import { retryPolicy } from '@sealpost/core';
+import { type AppRecord, type KeyRecord, REDACTED } from '@sealpost/store';
+import { z } from 'zod';
+
+const time = z.iso.datetime();
+
+export const appAnswer = z
+  .object({
+    id: z.string(),
+    name: z.string().nullable(),
+    wire_profile: z.string(),
+    signing_secret: z.literal(REDACTED).nullable().describe('null: there is none. Its value is never shown.'),
+    defaults: z.object({ retry: retryPolicy.optional(), timeout_seconds: z.number().optional() }),
+    max_endpoints: z.int().nullable().describe('null: no limit.'),
+    metadata: z.record(z.string(), z.unknown()),
+    created_at: time,
+    updated_at: time,
+  })
+  .meta({ id: 'App' });
+
+export const keyAnswer = z
+  .object({ id: z.string(), name: z.string().nullable(), created_at: time })
+  .meta({ id: 'Key' });
+
+export const createdKeyAnswer = keyAnswer
+  .extend({ key: z.string().describe('Shown this once only.') })
+  .meta({ id: 'CreatedKey' });
+
+export function presentApp(record: AppRecord): z.output<typeof appAnswer> {
+  const { retry, timeoutSeconds } = record.defaults;
+  return {
+    id: record.app,
+    name: record.name,
+    wire_profile: record.wireProfile,
+    signing_secret: record.signingSecretSealed === null ? null : REDACTED,
+    defaults: {
+      ...(retry !== undefined && { retry }),
+      ...(timeoutSeconds !== undefined && { timeout_seconds: timeoutSeconds }),
+    },
+    max_endpoints: record.maxEndpoints,
+    metadata: record.metadata,
+    created_at: new Date(record.createdAt).toISOString(),
+    updated_at: new Date(record.updatedAt).toISOString(),
+  };
+}
+
+export function presentKey({ id, name, createdAt }: KeyRecord): z.output<typeof keyAnswer> {
+  return { id, name, created_at: new Date(createdAt).toISOString() };
+}

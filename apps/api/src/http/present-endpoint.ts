@@ -1,0 +1,87 @@
+import { effectiveRetry, effectiveTimeoutSeconds, publicKeyOf } from '@sealpost/core';
+import { type AppConfig, type EndpointRecord, REDACTED } from '@sealpost/store';
+import { z } from 'zod';
+
+const time = z.iso.datetime();
+
+const effectivePolicy = z
+  .object({
+    strategy: z.enum(['exponential', 'linear', 'schedule']),
+    base_seconds: z.number(),
+    factor: z.number(),
+    max_delay_seconds: z.number(),
+    max_retries: z.int(),
+    jitter: z.number(),
+    retry_on: z.enum(['non_2xx', 'transient']),
+    schedule_seconds: z.array(z.number()).optional(),
+  })
+  .meta({ id: 'RetryPolicy' });
+
+export const endpointAnswer = z
+  .object({
+    id: z.string(),
+    name: z.string().nullable(),
+    url: z.string(),
+    description: z.string(),
+    event_types: z.array(z.string()).describe('Empty: all.'),
+    environments: z.array(z.string()).describe('Empty: all.'),
+    headers: z.record(z.string(), z.literal(REDACTED)).describe('Values are never shown.'),
+    wire_profile: z.string(),
+    enabled: z.boolean(),
+    disabled_reason: z.string().nullable().describe('Why Sealpost disabled it by itself.'),
+    timeout_seconds: z.number(),
+    retry: effectivePolicy,
+    ordered: z.boolean(),
+    metadata: z.record(z.string(), z.unknown()),
+    created_at: time,
+    updated_at: time,
+  })
+  .meta({
+    id: 'Endpoint',
+    description: 'What comes from its app, or is built in, stands here as it counts for this endpoint.',
+  });
+
+const secret = z.string().describe('What deliveries are signed with.');
+const publicKey = z.string().optional().describe('`whpk_…`, which verifies, when `secret` is a `whsk_` key.');
+
+export const createdEndpointAnswer = endpointAnswer
+  .extend({ secret, public_key: publicKey })
+  .meta({ id: 'CreatedEndpoint' });
+
+export const secretAnswer = z.object({ secret, public_key: publicKey }).meta({ id: 'EndpointSecret' });
+
+export const rotatedSecretAnswer = secretAnswer
+  .extend({ previous_expires_at: time.describe('Until then the former secret signs as well.') })
+  .meta({ id: 'RotatedSecret' });
+
+/** An endpoint as its app's config makes it. */
+export function presentEndpoint(
+  { record: app }: AppConfig,
+  endpoint: EndpointRecord,
+): z.output<typeof endpointAnswer> {
+  return {
+    id: endpoint.id,
+    name: endpoint.name,
+    url: endpoint.url,
+    description: endpoint.description ?? '',
+    event_types: endpoint.eventTypes,
+    environments: endpoint.environments,
+    headers: Object.fromEntries(Object.keys(endpoint.headersSealed).map((name) => [name, REDACTED])),
+    wire_profile: endpoint.wireProfile ?? app.wireProfile,
+    enabled: endpoint.enabled,
+    disabled_reason: endpoint.disabledReason,
+    timeout_seconds: effectiveTimeoutSeconds(
+      app.defaults.timeoutSeconds,
+      endpoint.timeoutSeconds ?? undefined,
+    ),
+    retry: effectiveRetry(app.defaults.retry, endpoint.retry ?? undefined),
+    ordered: false,
+    metadata: endpoint.metadata,
+    created_at: new Date(endpoint.createdAt).toISOString(),
+    updated_at: new Date(endpoint.updatedAt).toISOString(),
+  };
+}
+
+export function presentSecretOf(secret: string): z.output<typeof secretAnswer> {
+  return secret.startsWith('whsk_') ? { secret, public_key: publicKeyOf(secret) } : { secret };
+}

@@ -1,0 +1,36 @@
+import { eventInput, type FieldError, type InputParser, SealpostError } from '@sealpost/core';
+import type { Caller } from '../http/route.ts';
+import type { Draft, PublishEvents, Published } from './publish-events.ts';
+
+/** One event of a batch as it was sent: parsed, and the text of its payload. */
+export type BatchItem = { value: unknown; payload(): string } | { problem: SealpostError };
+
+export type BatchResult = { published: Published } | { problem: SealpostError };
+
+/** Publishes those that are valid, in order; a bad one fails alone. A result for each, in order. */
+export async function publishBatch(
+  publisher: PublishEvents,
+  parser: InputParser,
+  app: string,
+  caller: Caller,
+  items: BatchItem[],
+  derivedId?: (index: number) => string,
+): Promise<BatchResult[]> {
+  const drafts: Draft[] = [];
+  const results = items.map((item, i): BatchResult | number => {
+    if ('problem' in item) return item;
+    const parsed = parser.tryParse(eventInput, item.value);
+    if ('errors' in parsed) return { problem: invalid(parsed.errors) };
+    drafts.push({ input: parsed.data, payload: item.payload(), derivedId: derivedId?.(i) });
+    return drafts.length - 1;
+  });
+  const published = drafts.length > 0 ? await publisher.publish(app, caller, drafts) : [];
+  return results.map((result) => (typeof result === 'number' ? { published: published[result]! } : result));
+}
+
+function invalid(errors: FieldError[]): SealpostError {
+  const first = errors[0];
+  return new SealpostError('validation_failed', first ? `${first.path} ${first.message}` : 'bad input', {
+    errors,
+  });
+}

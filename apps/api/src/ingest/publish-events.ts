@@ -1,0 +1,346 @@
+import { type EventInput, formatId, JSON_CONTENT_TYPE, type Keyring, SealpostError } from '@sealpost/core';
+import {
+  type AcceptResult,
+  type Admitted,
+  accept,
+  type DeliveryRecord,
+  type EventRecord,
+  enqueue,
+  eventId,
+  Numbers,
+  type Retention,
+  type Shard,
+  type Shards,
+  webhookSecretAad,
+} from '@sealpost/queue';
+import {
+  type AppConfig,
+  appNotFound,
+  type Configs,
+  type Deliveries,
+  deliveryNumbers,
+  type Events,
+} from '@sealpost/store';
+import type { Logger } from '@sealpost/telemetry';
+import { assertCallerKey } from '../http/authenticate.ts';
+import type { Caller } from '../http/route.ts';
+import type { FirstAttempts, FirstAttemptsOf } from './await-first-attempts.ts';
+import { type Barrier, makeDurable } from './make-durable.ts';
+import { matchEndpoints, type Target } from './match-endpoints.ts';
+import { sealDeliveries } from './seal-deliveries.ts';
+import type { ShedLoad } from './shed-load.ts';
+
+/** How often one publish is matched anew because the app's config changed meanwhile. */
+const TRIES = 10;
+
+/** An event to publish, validated. */
+export type Draft = {
+  input: EventInput;
+  /** JSON text of the payload, as it was sent. */
+  payload: string;
+  /** Id derived from the request's Idempotency-Key, for an event that brings none. */
+  derivedId?: string | undefined;
+  /** A single endpoint to send it to, subscribed or not: a test. */
+  only?: Target | undefined;
+};
+
+export type PublishedDelivery = {
+  id: string;
+  number: number;
+  endpointId: string | null;
+  status: DeliveryRecord['status'];
+};
+export type Published = {
+  id: string;
+  number: number;
+  type: string;
+  sequence: number | null;
+  createdAt: number;
+  deliveries: PublishedDelivery[];
+  /** The id was known: this is the event that was published with it before. */
+  duplicate: boolean;
+};
+
+/** Called at a named step; kills the process in tests of what a crash there does. */
+export type FaultPoint = (step: 'after-accept') => void;
+
+type Options = {
+  shards: Shards;
+  configs: Configs;
+  events: Events;
+  deliveries: Deliveries;
+  keyring: Keyring;
+  firstAttempts: FirstAttempts;
+  retention: Retention;
+  barrier: Barrier;
+  shed: ShedLoad;
+  fault: FaultPoint;
+  logger: Logger;
+};
+
+type Prepared = {
+  draft: Draft;
+  number: number;
+  record: EventRecord;
+  recordText: string;
+  deliveries: DeliveryRecord[];
+  targets: Target[];
+};
+
+/**
+ * The main path of the API: match → seal → ACCEPT → (durability) → enqueue, for one event or many of one app at once.
+ * When it resolves, Redis has the events; what has no job yet gets one from the reconciler.
+ */
+export class PublishEvents {
+  readonly #options: Options;
+  readonly #numbers = new Map<number, Numbers>();
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /**
+   * Publishes in order. Resolves to a result for each.
+   * @throws SealpostError app_not_found, unauthorized, overloaded, not_durable; or Redis' error when nothing can be stored
+   */
+  async publish(app: string, caller: Caller, drafts: Draft[]): Promise<Published[]> {
+    this.#options.shed.check(Date.now());
+    const results = new Array<Published>(drafts.length);
+    const admitted: Admitted[] = [];
+    let left = drafts.map((_, i) => i);
+    let config: AppConfig | undefined;
+    let failure: unknown;
+    for (let i = 0; i < TRIES && left.length > 0 && failure === undefined; i++) {
+      config = await (i === 0 ? this.#options.configs.known(app) : this.#options.configs.load(app));
+      if (!config) throw appNotFound(app);
+      assertCallerKey(config, caller);
+      ({ stale: left, failure } = await this.#attempt(config, drafts, left, results, admitted));
+    }
+    if (left.length > 0)
+      throw new SealpostError('config_conflict', `App ${app} is changing too fast; try again.`);
+    const shard = this.#options.shards.get(config!.shard);
+    if (admitted.length > 0) this.#options.fault('after-accept');
+    if (failure === undefined) await makeDurable(shard.client, this.#options.barrier);
+    await enqueue(shard.queue, admitted).catch((error: unknown) => {
+      // Accepted is accepted: the reconciler gives them their jobs.
+      this.#options.logger.warn({ err: error, jobs: admitted.length }, 'accepted, but not enqueued yet');
+    });
+    if (failure !== undefined) throw failure;
+    return results;
+  }
+
+  /** Publishes one event and waits for the first attempts, `waitMs` at most. Statuses are then as they are. */
+  async publishAndWait(
+    app: string,
+    caller: Caller,
+    draft: Draft,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<Published> {
+    await this.#options.firstAttempts.listen();
+    const waits: FirstAttemptsOf[] = [];
+    try {
+      const waiting = { ...draft, onNumber: (wait: FirstAttemptsOf) => waits.push(wait) };
+      const [published] = await this.publish(app, caller, [waiting]);
+      if (!published!.duplicate) await waits.at(-1)?.within(waitMs, signal);
+      return this.#withStatuses(app, published!);
+    } finally {
+      for (const wait of waits) wait.end();
+    }
+  }
+
+  /** One try at those that are left: for which of them the config was too old, and the first error, if any. */
+  async #attempt(
+    config: AppConfig,
+    drafts: (Draft & { onNumber?: (wait: FirstAttemptsOf) => void })[],
+    left: number[],
+    results: Published[],
+    admitted: Admitted[],
+  ): Promise<{ stale: number[]; failure: unknown }> {
+    const shard = this.#options.shards.get(config.shard);
+    const targets = left.map((i) => {
+      const { input, only } = drafts[i]!;
+      return only ? [only] : matchEndpoints(config, input);
+    });
+    // An event takes as many numbers as it has deliveries, and one at least.
+    const first = await this.#numbersOf(shard).take(
+      targets.reduce((sum, list) => sum + Math.max(1, list.length), 0),
+    );
+    let next = first;
+    const accepting = left.map((i, j) => {
+      const draft = drafts[i]!;
+      const number = next;
+      next += Math.max(1, targets[j]!.length);
+      const prepared = this.#prepare(config, draft, number, targets[j]!, draft.onNumber !== undefined);
+      draft.onNumber?.(
+        this.#options.firstAttempts.expect(
+          shard.number,
+          number,
+          targets[j]!.filter(({ skip }) => !skip).length,
+        ),
+      );
+      // Sent in this order over one connection, so accepted in this order.
+      return this.#accept(shard, config, prepared, draft.onNumber !== undefined).then((result) => ({
+        prepared,
+        result,
+      }));
+    });
+    const stale: number[] = [];
+    let failure: unknown;
+    for (const [j, settled] of (await Promise.allSettled(accepting)).entries()) {
+      if (settled.status === 'rejected') {
+        failure ??= settled.reason;
+        continue;
+      }
+      const { prepared, result } = settled.value;
+      if (result.result === 'stale') stale.push(left[j]!);
+      else if (result.result === 'duplicate')
+        results[left[j]!] = await this.#known(shard, config, result.number);
+      else {
+        results[left[j]!] = published(shard, prepared, result.sequence);
+        admitted.push(...admittedOf(shard, prepared));
+      }
+    }
+    return { stale, failure };
+  }
+
+  #accept(shard: Shard, config: AppConfig, prepared: Prepared, wait: boolean): Promise<AcceptResult> {
+    return accept(shard, {
+      app: config.number,
+      configVersion: config.version,
+      number: prepared.number,
+      record: prepared.recordText,
+      body: prepared.draft.payload,
+      ownId: prepared.record.i,
+      correlationId: prepared.record.c,
+      waitChannel: wait ? this.#options.firstAttempts.channel : undefined,
+      deliveries: prepared.deliveries,
+      retention: this.#options.retention,
+    });
+  }
+
+  #prepare(config: AppConfig, draft: Draft, number: number, targets: Target[], waitedFor: boolean): Prepared {
+    const { keyring } = this.#options;
+    const record = eventRecord(config, draft, number, targets.length, keyring);
+    const place = { shard: config.shard, number };
+    return {
+      draft,
+      number,
+      record,
+      targets,
+      ...sealDeliveries(keyring, place, record, draft.payload, targets, waitedFor),
+    };
+  }
+
+  async #known(shard: Shard, config: AppConfig, number: number): Promise<Published> {
+    const event = await this.#options.events.read(shard, number);
+    if (!event)
+      throw new SealpostError(
+        'event_not_found',
+        'The event with this id has just expired; publish it again.',
+      );
+    const deliveries = await this.#options.deliveries.read(shard, deliveryNumbers(event));
+    return {
+      id: event.id,
+      number,
+      type: event.record.t,
+      sequence: event.sequence,
+      createdAt: event.record.at,
+      deliveries: deliveries
+        .filter(({ record }) => record.app === config.number)
+        .map(({ id, number, endpointId, record }) => ({ id, number, endpointId, status: record.status })),
+      duplicate: true,
+    };
+  }
+
+  async #withStatuses(app: string, event: Published): Promise<Published> {
+    const config = await this.#options.configs.newest(app);
+    const shard = this.#options.shards.get(config.shard);
+    const now = await this.#options.deliveries.read(
+      shard,
+      event.deliveries.map(({ number }) => number),
+    );
+    const statuses = new Map(now.map(({ number, record }) => [number, record.status]));
+    return {
+      ...event,
+      deliveries: event.deliveries.map((delivery) => ({
+        ...delivery,
+        status: statuses.get(delivery.number) ?? delivery.status,
+      })),
+    };
+  }
+
+  #numbersOf(shard: Shard): Numbers {
+    let numbers = this.#numbers.get(shard.number);
+    if (!numbers) {
+      numbers = new Numbers(shard);
+      this.#numbers.set(shard.number, numbers);
+    }
+    return numbers;
+  }
+}
+
+function eventRecord(
+  config: AppConfig,
+  draft: Draft,
+  number: number,
+  count: number,
+  keyring: Keyring,
+): EventRecord {
+  const { input } = draft;
+  const record: EventRecord = { a: config.app, n: config.number, t: input.type, at: Date.now(), k: count };
+  const ownId = input.id ?? draft.derivedId;
+  if (ownId !== undefined) record.i = ownId;
+  if (input.correlation_id !== undefined) record.c = input.correlation_id;
+  if (input.environment !== undefined) record.e = input.environment;
+  if (input.attributes !== undefined) record.x = input.attributes;
+  if (input.content_type !== undefined && input.content_type !== JSON_CONTENT_TYPE)
+    record.ct = input.content_type;
+  if (input.webhook_url !== undefined) record.u = input.webhook_url;
+  if (input.webhook_secret !== undefined) {
+    record.s = keyring.encrypt(input.webhook_secret, webhookSecretAad(config.app, config.shard, number));
+  }
+  if (input.wire_profile !== undefined) record.w = input.wire_profile;
+  if (input.retry !== undefined) record.r = input.retry;
+  return record;
+}
+
+function published(
+  shard: Shard,
+  { record, number, deliveries, targets }: Prepared,
+  sequence: number,
+): Published {
+  return {
+    id: eventId(shard.number, number, record),
+    number,
+    type: record.t,
+    sequence: record.c === undefined ? null : sequence,
+    createdAt: record.at,
+    deliveries: deliveries.map(({ status }, i) => ({
+      id: formatId('dlv', shard.number, number + i),
+      number: number + i,
+      endpointId: targets[i]!.endpointId,
+      status,
+    })),
+    duplicate: false,
+  };
+}
+
+function admittedOf(shard: Shard, { record, number, targets, deliveries }: Prepared): Admitted[] {
+  const id = eventId(shard.number, number, record);
+  return targets.flatMap((target, i) =>
+    target.skip
+      ? []
+      : [
+          {
+            shard: shard.number,
+            number: number + i,
+            generation: deliveries[i]!.generation,
+            app: record.a,
+            eventType: record.t,
+            eventId: id,
+            endpoint: target.endpointId,
+          },
+        ],
+  );
+}

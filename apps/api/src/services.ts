@@ -1,0 +1,24 @@
+import type { AddressPolicy, InputParser, Keyring } from '@sealpost/core';
+import type { Shards } from '@sealpost/queue';
+import type { Configs, Deliveries, Events, Idempotency } from '@sealpost/store';
+import type { Logger } from '@sealpost/telemetry';
+import type { Settings } from './config.ts';
+import type { FirstAttempts } from './ingest/await-first-attempts.ts';
+import type { PublishEvents } from './ingest/publish-events.ts';
+
+/** What the routes work with; made once, in main.ts. */
+export type Services = {
+  settings: Settings;
+  logger: Logger;
+  keyring: Keyring;
+  policy: AddressPolicy;
+  /** Parses bodies, with this deployment's rule for URLs. */
+  parser: InputParser;
+  shards: Shards;
+  configs: Configs;
+  events: Events;
+  deliveries: Deliveries;
+  idempotency: Idempotency;
+  publish: PublishEvents;
+  firstAttempts: FirstAttempts;
+};

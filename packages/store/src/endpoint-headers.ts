@@ -1,0 +1,36 @@
+import { type FieldError, type Keyring, SealpostError } from '@sealpost/core';
+
+/** What stands for a secret value in every answer; sent back, it keeps the stored one. */
+export const REDACTED = '[redacted]';
+
+/**
+ * Encrypts an endpoint's own headers. A redacted value keeps what is stored under that name, in any case (RFC 9110
+ * §5.1). @throws SealpostError validation_failed for a redacted value where none is stored; KeyringError
+ */
+export function sealHeaders(
+  keyring: Keyring,
+  place: { app: string; endpointId: string },
+  headers: Readonly<Record<string, string>>,
+  stored: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const aad = (name: string) => ({ app: place.app, record: place.endpointId, field: `header:${name}` });
+  const storedNames = new Map(Object.keys(stored).map((name) => [name.toLowerCase(), name]));
+  const errors: FieldError[] = [];
+  const result: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    const storedName = storedNames.get(name.toLowerCase());
+    if (value !== REDACTED) result[name] = keyring.encrypt(value, aad(name));
+    else if (storedName === undefined) {
+      errors.push({ path: `headers.${name}`, message: 'is redacted, and no value is stored for it' });
+    } else {
+      const sealed = stored[storedName]!;
+      // The name is part of what the value is bound to.
+      result[name] =
+        storedName === name ? sealed : keyring.encrypt(keyring.decrypt(sealed, aad(storedName)), aad(name));
+    }
+  }
+  if (errors.length > 0) {
+    throw new SealpostError('validation_failed', `${errors[0]!.path} ${errors[0]!.message}`, { errors });
+  }
+  return result;
+}
