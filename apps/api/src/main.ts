@@ -1,38 +1,81 @@
 import { once } from 'node:events';
-import { AddressPolicy, inputParser, Keyring, SettingsError } from '@sealpost/core';
-import { checkDurability, checkServer, connect, Shards, whenReady } from '@sealpost/queue';
-import { Configs, Deliveries, Events, Idempotency } from '@sealpost/store';
-import { createLogger } from '@sealpost/telemetry';
+import type { Server } from 'node:http';
+import { AddressPolicy, appInput, inputParser, Keyring } from '@sealpost/core';
+import { checkDurability, checkServer, connect, type RedisClient, Shards, whenReady } from '@sealpost/queue';
+import { appRecord, Configs, DEFAULT_APP, Deliveries, Events, Idempotency } from '@sealpost/store';
+import { createLogger, type Logger } from '@sealpost/telemetry';
+import { ADMIN_PATH, adminRouter } from './admin/admin-router.ts';
 import { createApp } from './app.ts';
-import { readApiSettings } from './config.ts';
-import { defineRoute } from './http/route.ts';
+import { readApiSettings, type Settings } from './config.ts';
+import { Authenticator } from './http/authenticate.ts';
+import type { Route } from './http/route.ts';
 import { FirstAttempts } from './ingest/await-first-attempts.ts';
 import { PublishEvents } from './ingest/publish-events.ts';
 import { ShedLoad } from './ingest/shed-load.ts';
+import { Readiness } from './readiness.ts';
 import { appRoutes } from './routes/apps.ts';
 import { correlationRoutes } from './routes/correlations.ts';
 import { deliveryRoutes } from './routes/deliveries.ts';
 import { endpointRoutes } from './routes/endpoints.ts';
 import { eventRoutes } from './routes/events.ts';
+import { healthRoutes } from './routes/health.ts';
 import { keyRoutes } from './routes/keys.ts';
+import { referenceRoutes } from './routes/reference.ts';
 import type { Services } from './services.ts';
+
+const VERSION = '0.1.0';
+/** How long to wait for Redis at start, ms. */
+const CONNECT_MS = 15_000;
+/** After SIGTERM, requests may go on this long, ms. */
+const EXIT_MS = 25_000;
+/** A request must arrive within these, ms: who sends slower holds a connection for nothing. */
+const HEADERS_MS = 10_000;
+const REQUEST_MS = 120_000;
 
 async function main(): Promise<void> {
   const settings = readApiSettings(process.env);
   const logger = createLogger({ name: 'api', level: settings.logLevel });
+  const onRedisError = (error: Error) =>
+    logger.warn({ err: { message: error.message } }, 'trouble with Redis');
+  const client = connect(settings.redisUrls, 'request', onRedisError);
+  await whenReady(client, CONNECT_MS);
+
+  const services = await createServices(settings, logger, client, onRedisError);
+  await makeDefaultApp(services);
+  const readiness = new Readiness(client);
+  const authenticator = new Authenticator(services, settings.apiKeys);
+  const { keyring, shards } = services;
+  const board = adminRouter({ keyring, shards, authenticator, writable: settings.boardWritable, logger });
+  const app = createApp(services, authenticator, allRoutes(services, readiness), {
+    path: ADMIN_PATH,
+    router: board,
+  });
+  const server = app.listen(settings.port, settings.host);
+  server.headersTimeout = HEADERS_MS;
+  server.requestTimeout = REQUEST_MS;
+  await once(server, 'listening');
+  logger.info({ address: server.address() }, 'api ready');
+  drainOnSignal(server, readiness, services, client);
+}
+
+async function createServices(
+  settings: Settings,
+  logger: Logger,
+  client: RedisClient,
+  onRedisError: (error: Error) => void,
+): Promise<Services> {
   const keyring = Keyring.fromMasterKeys(settings.masterKey, settings.previousMasterKey);
-  const onError = (error: Error) => logger.warn({ err: { message: error.message } }, 'trouble with Redis');
-  const client = connect(settings.redisUrls, 'request', onError);
-  await whenReady(client, 15_000);
   for (const warning of await checkServer(client, { keyring })) logger.warn(warning);
   const { barrier, warnings } = await checkDurability(client, settings.durability);
   for (const warning of warnings) logger.warn(warning);
+
   const shards = new Shards(client);
   const configs = new Configs({ shards, keyring, shardsForNewApps: settings.shards });
   const policy = new AddressPolicy(settings.allowSubnets);
+  const parser = inputParser({ httpsOnly: settings.httpsOnly, policy });
   const events = new Events();
   const deliveries = new Deliveries();
-  const firstAttempts = new FirstAttempts(() => connect(settings.redisUrls, 'background', onError));
+  const firstAttempts = new FirstAttempts(() => connect(settings.redisUrls, 'background', onRedisError));
   const publish = new PublishEvents({
     shards,
     configs,
@@ -48,81 +91,71 @@ async function main(): Promise<void> {
     },
     logger,
   });
-  const services: Services = {
+  const idempotency = new Idempotency(keyring);
+  return {
     settings,
     logger,
     keyring,
     policy,
-    parser: inputParser({ httpsOnly: settings.httpsOnly, policy }),
+    parser,
     shards,
     configs,
     events,
     deliveries,
-    idempotency: new Idempotency(keyring),
+    idempotency,
     publish,
     firstAttempts,
   };
-  const now = Date.now();
+}
+
+/** The app that always exists. */
+async function makeDefaultApp({ configs, keyring }: Services): Promise<void> {
+  if (await configs.known(DEFAULT_APP)) return;
+  const bare = appInput.parse({});
   await configs.put(
-    'default',
-    (present) =>
-      present ?? {
-        app: 'default',
-        name: null,
-        wireProfile: 'standard',
-        signingSecretSealed: null,
-        defaults: {},
-        maxEndpoints: null,
-        metadata: {},
-        createdAt: now,
-        updatedAt: now,
-      },
+    DEFAULT_APP,
+    (present) => present ?? appRecord(keyring, DEFAULT_APP, bare, undefined, Date.now()),
   );
-  const health = [
-    defineRoute({
-      method: 'get',
-      path: '/livez',
-      tag: 'Health',
-      summary: 'Live',
-      access: { open: 'x' },
-      answers: {},
-      handle: async () => ({ status: 200, body: { status: 'ok' } }),
-    }),
-    defineRoute({
-      method: 'get',
-      path: '/readyz',
-      tag: 'Health',
-      summary: 'Ready',
-      access: { open: 'x' },
-      answers: {},
-      handle: async () => {
-        await client.set('sp:probe', '1', 'EX', 10);
-        return { status: 200, body: { status: 'ok' } };
-      },
-    }),
-  ];
-  const app = createApp(services, [
-    ...health,
+}
+
+function allRoutes(services: Services, readiness: Readiness): Route[] {
+  const routes = [
     ...appRoutes(services),
     ...keyRoutes(services),
     ...endpointRoutes(services),
     ...eventRoutes(services),
     ...deliveryRoutes(services),
     ...correlationRoutes(services),
-  ]);
-  const server = app.listen(settings.port, settings.host);
-  await once(server, 'listening');
-  logger.info('api ready');
-  process.on('SIGTERM', () => {
-    server.close(() => process.exit(0));
-    server.closeIdleConnections();
-    setTimeout(() => process.exit(0), 25_000).unref();
-  });
+    ...healthRoutes(() => readiness.notReady()),
+  ];
+  return [...routes, ...referenceRoutes(routes, VERSION)];
+}
+
+/** Readiness off, no new work, what is under way is finished; a second signal ends at once. */
+function drainOnSignal(server: Server, readiness: Readiness, services: Services, client: RedisClient): void {
+  const { logger, firstAttempts } = services;
+  const drain = async (signal: string) => {
+    if (readiness.draining) process.exit(1);
+    readiness.draining = true;
+    logger.info({ signal }, 'draining');
+    setTimeout(() => {
+      logger.error('not drained in time; requests that were still running are cut off');
+      process.exit(0);
+    }, EXIT_MS).unref();
+    const closed = once(server, 'close');
+    server.close();
+    await firstAttempts.close();
+    await closed;
+    client.disconnect();
+    logger.info('drained');
+    process.exit(0);
+  };
+  process.on('SIGTERM', drain);
+  process.on('SIGINT', drain);
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(
-    `The API cannot start. ${error instanceof SettingsError || error instanceof Error ? error.message : error}\n`,
-  );
+  // Before or without a logger: what stops the start must be readable.
+  process.stderr.write(`The API cannot start. ${error instanceof Error ? error.message : String(error)}\n`);
   process.exit(1);
 });

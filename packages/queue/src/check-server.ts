@@ -48,7 +48,8 @@ export async function checkDurability(
   }
   const alone = servers.filter(({ info }) => Number(info.get('connected_slaves') ?? 0) === 0);
   const warnings = alone.map(
-    ({ name }) => `${name} has no replica yet: with SEALPOST_DURABILITY=replica nothing is published until it has.`,
+    ({ name }) =>
+      `${name} has no replica yet: with SEALPOST_DURABILITY=replica nothing is published until it has.`,
   );
   return { barrier: 'wait', warnings };
 }
@@ -75,7 +76,9 @@ function checkFitness({ name, info }: Server): void {
   }
   const role = info.get('role');
   if (role !== 'master') {
-    throw new ServerCheckError(`${name} is a ${role === 'slave' ? 'replica' : role}; set REDIS_URL to its master.`);
+    throw new ServerCheckError(
+      `${name} is a ${role === 'slave' ? 'replica' : role}; set REDIS_URL to its master.`,
+    );
   }
   const policy = info.get('maxmemory_policy');
   if (policy !== 'noeviction') {

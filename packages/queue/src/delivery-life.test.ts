@@ -327,9 +327,9 @@ describe('retention', () => {
     await settle(shard, settlement(number));
     expect(await redis.client.zcard(shard.key('expiry'))).toBe(0);
     await settle(shard, settlement(number + 1));
-    expect((await redis.client.zrange(shard.key('expiry'), '0', '-1')).map((member) => member[0]).sort()).toEqual(
-      ['b', 'd', 'e'],
-    );
+    expect(
+      (await redis.client.zrange(shard.key('expiry'), '0', '-1')).map((member) => member[0]).sort(),
+    ).toEqual(['b', 'd', 'e']);
     expect(await expire(shard)).toBe(0);
   });
 

@@ -1,6 +1,7 @@
 export * from './accept.ts';
 export * from './attempt-record.ts';
 export * from './by-hand.ts';
+export * from './check-server.ts';
 export * from './claim.ts';
 export * from './connection.ts';
 export * from './delivery-record.ts';
@@ -12,4 +13,3 @@ export * from './numbers.ts';
 export * from './scripts.ts';
 export * from './settle.ts';
 export * from './shard.ts';
-export * from './check-server.ts';

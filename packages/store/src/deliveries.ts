@@ -120,9 +120,7 @@ export class Deliveries {
     const accepts = filterOf(config, filter);
     const skip = page.cursor === undefined ? (page.page - 1) * page.limit : 0;
     if (!accepts) {
-      const numbers = (await shard.client.lrange(index, start + skip, start + skip + page.limit - 1)).map(
-        Number,
-      );
+      const numbers = await slice(shard, index, length, start + skip, page.limit);
       const end = start + skip + numbers.length;
       const data = await this.read(shard, numbers);
       return {
@@ -132,7 +130,14 @@ export class Deliveries {
         nextCursor: cursorAt(numbers.at(-1), length, end),
       };
     }
-    const scan = await this.#scan(shard, index, start, skip + page.limit, accepts, exactTotal(filter));
+    const scan = await this.#scan(
+      shard,
+      { index, length },
+      start,
+      skip + page.limit,
+      accepts,
+      exactTotal(filter),
+    );
     const data = scan.found.slice(skip, skip + page.limit);
     const total = exactTotal(filter)
       ? await this.#countOf(shard, source.counts, filter.statuses!)
@@ -140,7 +145,8 @@ export class Deliveries {
     return {
       data: data.map((entry) => entry.delivery),
       total,
-      totalIsMinimum: !exactTotal(filter) && !scan.complete,
+      // What lies before a cursor was not looked at.
+      totalIsMinimum: !exactTotal(filter) && (!scan.complete || start > 0),
       nextCursor:
         data.length === page.limit
           ? cursorAt(data.at(-1)?.delivery.number, length, data.at(-1)!.at + 1)
@@ -186,7 +192,7 @@ export class Deliveries {
   /** Looks through the index from `start` on for at most SCAN_LIMIT entries. */
   async #scan(
     shard: Shard,
-    index: string,
+    { index, length }: { index: string; length: number },
     start: number,
     wanted: number,
     accepts: (delivery: Delivery) => boolean,
@@ -196,7 +202,7 @@ export class Deliveries {
     let matched = 0;
     let last: { number: number; at: number } | undefined;
     for (let at = start; at < start + SCAN_LIMIT; at += CHUNK) {
-      const numbers = (await shard.client.lrange(index, at, at + CHUNK - 1)).map(Number);
+      const numbers = await slice(shard, index, length, at, CHUNK);
       const places = new Map(numbers.map((number, i) => [number, at + i]));
       for (const delivery of await this.read(shard, numbers)) {
         if (!accepts(delivery)) continue;
@@ -257,6 +263,19 @@ function filterOf(config: AppConfig, filter: DeliveryFilter): ((delivery: Delive
   }
   if (tests.length === 0) return undefined;
   return (delivery) => delivery.record.app === config.number && tests.every((test) => test(delivery));
+}
+
+/** Entries of an index from `from` on. Counted from its end, so that those that came since `length` shift nothing. */
+async function slice(
+  shard: Shard,
+  index: string,
+  length: number,
+  from: number,
+  count: number,
+): Promise<number[]> {
+  const to = Math.min(from + count, length);
+  if (from >= to) return [];
+  return (await shard.client.lrange(index, from - length, to - length - 1)).map(Number);
 }
 
 /** A place in an index that stays right while new entries come in front: the last entry seen, and its distance from the end. */

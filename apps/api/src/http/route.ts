@@ -17,6 +17,8 @@ export type Answer = {
   body?: unknown;
   /** Sent as it is, when the JSON text is already there: payloads must keep their digits. */
   json?: string;
+  /** Sent as a page. */
+  html?: string;
 };
 
 export type RouteContext<Body, Query> = {
@@ -26,6 +28,8 @@ export type RouteContext<Body, Query> = {
   /** The request's body as it came; '' when there is none. */
   rawBody: string;
   caller: Caller;
+  /** The request's `Idempotency-Key`. */
+  idempotencyKey: string | undefined;
   /** Aborted when the client goes away. */
   signal: AbortSignal;
   request: Request;

@@ -1,0 +1,34 @@
+# One image for both processes; there is no build step, since Node runs the TypeScript as it is.
+#   docker build -t sealpost .
+#   docker run sealpost apps/api/src/main.ts
+#   docker run sealpost apps/worker/src/main.ts
+
+FROM node:26-slim AS dependencies
+WORKDIR /app
+# Only what decides about the dependencies, so that a change of code leaves this layer cached.
+COPY package.json package-lock.json ./
+COPY apps/api/package.json apps/api/
+COPY apps/worker/package.json apps/worker/
+COPY packages/core/package.json packages/core/
+COPY packages/queue/package.json packages/queue/
+COPY packages/store/package.json packages/store/
+COPY packages/telemetry/package.json packages/telemetry/
+COPY scripts/package.json scripts/
+COPY test/package.json test/
+# Without the dev dependencies there is no `node` package: the image's own Node runs everything.
+RUN npm install --omit=dev --no-audit --no-fund --workspace=apps/api --workspace=apps/worker
+
+FROM node:26-slim
+ENV NODE_ENV=production \
+    HOST=0.0.0.0
+WORKDIR /app
+COPY --from=dependencies /app ./
+COPY LICENSE ./
+COPY packages packages
+COPY apps apps
+USER node
+EXPOSE 8080 8081
+# Node itself is process 1 and gets the SIGTERM on which it drains: leave it 30 s.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["node"]
+CMD ["apps/api/src/main.ts"]

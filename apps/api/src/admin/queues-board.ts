@@ -1,0 +1,33 @@
+import { createBullBoard } from '@bull-board/api';
+import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
+import { ExpressAdapter } from '@bull-board/express';
+import type { Shards } from '@sealpost/queue';
+import type { NextFunction, Request, RequestHandler, Response } from 'express';
+
+/** How old the list of shards may be, ms. */
+const FRESH_MS = 5000;
+
+/**
+ * Bull Board over the queues of all shards. Its jobs hold ids alone, so there is no secret that it could show.
+ * @param path where it is mounted
+ */
+export function queuesBoard(shards: Shards, path: string, writable: boolean): RequestHandler[] {
+  const serverAdapter = new ExpressAdapter();
+  serverAdapter.setBasePath(path);
+  const board = createBullBoard({
+    queues: [],
+    serverAdapter,
+    options: { uiConfig: { boardTitle: 'Sealpost' } },
+  });
+  const options = { readOnlyMode: !writable, allowRetries: writable };
+  let readAt = 0;
+  const refresh = async (_request: Request, _response: Response, next: NextFunction) => {
+    if (Date.now() - readAt > FRESH_MS) {
+      const known = await shards.known();
+      board.replaceQueues(known.map((number) => new BullMQAdapter(shards.get(number).queue, options)));
+      readAt = Date.now();
+    }
+    next();
+  };
+  return [refresh, serverAdapter.getRouter() as RequestHandler];
+}

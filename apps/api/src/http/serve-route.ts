@@ -1,0 +1,73 @@
+import { parseQuery } from '@sealpost/core';
+import type { Request, Response } from 'express';
+import { z } from 'zod';
+import type { Services } from '../services.ts';
+import type { Authenticator } from './authenticate.ts';
+import { idempotencyKeyOf, runOnce } from './idempotent.ts';
+import { sendProblem } from './problem.ts';
+import { parseJson, readBody } from './read-body.ts';
+import type { Answer, Caller, Route, RouteContext } from './route.ts';
+
+const NO_QUERY = z.strictObject({});
+
+/** Authenticate → read → validate → handle → answer, for one request. */
+export async function serveRoute(
+  services: Services,
+  authenticator: Authenticator,
+  route: Route,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  try {
+    const params = request.params as Record<string, string>;
+    const caller = await authenticator.authenticate(request.headers.authorization, route.access, params.app);
+    const context = await readContext(services, route, request, response, caller);
+    const { idempotencyKey: key, rawBody } = context;
+    const app = params.app;
+    const answer =
+      key !== undefined && app !== undefined && route.method === 'post' && !streams(route, request)
+        ? await runOnce(services, { app, route: request.path, key, body: rawBody }, () =>
+            route.handle(context),
+          )
+        : await route.handle(context);
+    if (!response.headersSent) sendAnswer(response, answer);
+  } catch (error) {
+    sendProblem(services.logger, request, response, error);
+  }
+}
+
+async function readContext(
+  { parser, settings }: Services,
+  route: Route,
+  request: Request,
+  response: Response,
+  caller: Caller,
+): Promise<RouteContext<never, never>> {
+  const query = parseQuery(route.query ?? NO_QUERY, request.query);
+  const idempotencyKey = idempotencyKeyOf(request.get('idempotency-key'));
+  let rawBody = '';
+  let body: unknown;
+  if (route.body && !streams(route, request)) {
+    rawBody = await readBody(request, settings.bodyLimitBytes);
+    body = parser.parse(route.body, rawBody === '' ? undefined : parseJson(rawBody));
+  }
+  const gone = new AbortController();
+  response.on('close', () => gone.abort());
+  const context = { params: request.params, query, body, rawBody, caller, idempotencyKey, request, response };
+  return { ...context, signal: gone.signal } as unknown as RouteContext<never, never>;
+}
+
+function streams(route: Route, request: Request): boolean {
+  return route.streams !== undefined && request.is(route.streams) !== false;
+}
+
+function sendAnswer(response: Response, answer: Answer): void {
+  response.status(answer.status);
+  for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
+  if (answer.html !== undefined) response.type('html').end(answer.html);
+  else if (answer.json === undefined && answer.body === undefined) response.end();
+  else {
+    response.setHeader('content-type', 'application/json; charset=utf-8');
+    response.end(answer.json ?? JSON.stringify(answer.body));
+  }
+}
