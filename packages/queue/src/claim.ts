@@ -14,6 +14,8 @@ export type Outcome = {
   delayMs: number;
   /** Attempts settled so far. */
   attempts: number;
+  /** HTTP status of the last attempt; 0: none. */
+  statusCode: number;
 };
 
 export type ClaimResult =
@@ -56,12 +58,13 @@ export async function claim(
   };
 }
 
-/** {status, reason, ms until due, attempts}, as CLAIM and SETTLE give it. */
+/** {status, reason, ms until due, attempts, HTTP status}, as CLAIM and SETTLE give it. */
 export function outcome(reply: ScriptReply[]): Outcome {
   return {
     status: STATUSES[Number(text(reply[0]))]!,
     reason: reasonName(Number(text(reply[1]))),
     delayMs: Number(text(reply[2])),
     attempts: Number(text(reply[3])),
+    statusCode: Number(text(reply[4])),
   };
 }

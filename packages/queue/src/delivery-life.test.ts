@@ -143,7 +143,15 @@ describe('claim and settle', () => {
     expect(claimed).toMatchObject({ result: 'run', configVersion: 1, sequence: undefined });
     expect(claimed.result === 'run' && claimed.body?.toString()).toBe('{"x":1}');
     const outcome = await settle(shard, settlement(number));
-    expect(outcome).toEqual({ status: 'delivered', reason: 'none', delayMs: 0, attempts: 1, changed: true });
+    const told = {
+      status: 'delivered',
+      reason: 'none',
+      delayMs: 0,
+      attempts: 1,
+      statusCode: 200,
+      changed: true,
+    };
+    expect(outcome).toEqual(told);
     expect(await counts(APP)).toEqual({ 0: '0', 2: '1' });
     expect(await counts(ENDPOINT)).toEqual({ 0: '0', 2: '1' });
     expect(await watched(number)).toBe(false);

@@ -36,5 +36,5 @@ export async function settle(shard: Shard, settlement: Settlement): Promise<Outc
     settlement.retention.bodiesMs,
     ADMITTED_WITHIN_MS,
   ])) as ScriptReply[];
-  return { ...outcome(reply), changed: reply[4] === 1 };
+  return { ...outcome(reply), changed: reply[5] === 1 };
 }

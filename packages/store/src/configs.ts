@@ -194,7 +194,9 @@ export class Configs {
     if (fields.app === undefined) return undefined;
     const endpoints = new Map<string, EndpointRecord>();
     const keys = new Map<string, KeyRecord>();
-    for (const [field, stored] of Object.entries(fields)) {
+    // Redis keeps no order: ids ascend as endpoints are made, so deliveries have one order in all processes.
+    for (const field of Object.keys(fields).sort()) {
+      const stored = fields[field]!;
       if (field.startsWith('ep_')) endpoints.set(field, openRecord(this.#keyring, place.app, field, stored));
       else if (field.startsWith('k:'))
         keys.set(field.slice(2), openRecord(this.#keyring, place.app, field, stored));

@@ -106,6 +106,7 @@ function isSameOrigin({ headers }: Request): boolean {
   return URL.canParse(headers.origin) && new URL(headers.origin).host === headers.host;
 }
 
+/** A browser that opens a page asks for HTML by name; scripts do not. */
 function isPage(request: Request): boolean {
-  return isSafe(request) && request.accepts(['html', 'json']) === 'html';
+  return isSafe(request) && (request.headers.accept ?? '').includes('text/html');
 }

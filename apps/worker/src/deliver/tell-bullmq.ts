@@ -22,7 +22,8 @@ export function backoff(_attemptsMade: number, _type?: string, error?: Error): n
  * @throws RetryLater: the job waits for its backoff. UnrecoverableError: the job is failed, the delivery dead.
  */
 export function tellBullMq(outcome: Outcome): void {
-  const attempt = `attempt ${outcome.attempts}`;
-  if (outcome.status === 'retrying') throw new RetryLater(`${outcome.reason}, ${attempt}`, outcome.delayMs);
-  if (outcome.status === 'dead') throw new UnrecoverableError(`${outcome.reason}, ${attempt}`);
+  const status = outcome.statusCode === 0 ? '' : ` (HTTP ${outcome.statusCode})`;
+  const why = `${outcome.reason}${status}, attempt ${outcome.attempts}`;
+  if (outcome.status === 'retrying') throw new RetryLater(why, outcome.delayMs);
+  if (outcome.status === 'dead') throw new UnrecoverableError(why);
 }

@@ -2,7 +2,7 @@
 -- ARGV: 1 delivery number  2 generation of the job  3 outcomes that BullMQ has counted for the job (attemptsMade)
 --       4 ms within which the attempt must be settled
 -- Returns {'run', delivery record, event number, event record, sequence or '', body or false, config version or false}
---         {'settled', status, reason, ms until due, attempts}: that outcome has yet to be put into BullMQ; post nothing
+--         {'settled', status, reason, ms until due, attempts, HTTP status}: that outcome has yet to be put into BullMQ; post nothing
 --         {'held'}: the lane takes nothing now; the delivery waits in it without a job
 --         {'gone'}: cancelled, ended, carried by another job, or no such delivery: complete the job
 -- Keeps: the record decides, not BullMQ's counter. BullMQ has counted each settled attempt of this job (attempts -
@@ -14,7 +14,7 @@ local d = read(number)
 if not d or d.generation ~= generation then return { 'gone' } end
 local now = now_ms()
 if counted < d.attempts - d.job_base and (d.status == RETRYING or d.status == DEAD) then
-  return { 'settled', d.status, d.reason, int(math.max(0, d.due - now)), d.attempts }
+  return { 'settled', d.status, d.reason, int(math.max(0, d.due - now)), d.attempts, d.code }
 end
 if d.status == DELIVERED or d.status == SKIPPED or d.status == CANCELLED then return { 'gone' } end
 if d.endpoint > 0 and redis.call('HGET', p .. 'lane:' .. int(d.endpoint), 'held') then

@@ -3,7 +3,7 @@
 --       7 ms until the next attempt (status retrying)  8 attempt as JSON, or '' when there was none and the delivery just ends
 --       9 correlation id or ''  10 retention of records, ms  11 retention of bodies, ms
 --       12 ms after its due time by which a retry must have moved
--- Returns {status, reason, ms until due, attempts, 1 if this call changed the delivery}: what BullMQ shall be told.
+-- Returns {status, reason, ms until due, attempts, HTTP status, 1 if this call changed the delivery}: what BullMQ shall be told.
 -- Keeps: fenced by generation and attempt, so an attempt counts once however often this is sent, and a worker that
 -- lost its lock changes nothing, yet a success that arrives late still makes the delivery delivered. Begins with
 -- ZREM, so that a full Redis still drains.
@@ -11,12 +11,12 @@ local number, generation, attempt = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumb
 local status = tonumber(ARGV[4])
 redis.call('ZREM', p .. 'watch', '')
 local d = read(number)
-if not d then return { CANCELLED, 0, 0, 0, 0 } end
+if not d then return { CANCELLED, 0, 0, 0, 0, 0 } end
 local now = now_ms()
 local current = d.generation == generation and d.attempts < attempt and (is_open(d.status) or d.status == DEAD)
 local late_success = not current and status == DELIVERED and d.status ~= DELIVERED
 if not current and not late_success then
-  return { d.status, d.reason, int(math.max(0, d.due - now)), d.attempts, 0 }
+  return { d.status, d.reason, int(math.max(0, d.due - now)), d.attempts, d.code, 0 }
 end
 
 local first = d.attempts == 0
@@ -37,4 +37,4 @@ if first and has_flag(d.flags, FLAG_WAIT) then
   local channel = redis.call('GET', p .. 'w:' .. int(d.event))
   if channel then redis.call('PUBLISH', channel, p .. int(d.event)) end
 end
-return { d.status, d.reason, int(math.max(0, d.due - now)), d.attempts, 1 }
+return { d.status, d.reason, int(math.max(0, d.due - now)), d.attempts, d.code, 1 }

@@ -1,0 +1,53 @@
+import { expect, it } from 'vitest';
+import { Receiver, startStack, waitFor } from './harness/index.ts';
+
+it('on SIGTERM a worker finishes what is under way, exits with 0, and nothing is posted twice', async () => {
+  const stack = await startStack({ env: { WORKER_CONCURRENCY: '5' } });
+  const receiver = await Receiver.listen();
+  const held: (() => void)[] = [];
+  receiver.respond(() => new Promise((resolve) => held.push(() => resolve(200))));
+  await stack.client.post('/v1/apps/default/endpoints', { url: receiver.url('/hook') });
+  for (let i = 0; i < 20; i++)
+    await stack.client.post('/v1/apps/default/events', { type: 'a.b', payload: i });
+  await receiver.waitForRequests(5);
+
+  const [worker] = stack.workers;
+  const stopping = worker!.stop();
+  await waitFor(async () => (await fetch(`${worker!.url}/readyz`)).status === 503, {
+    describe: 'the worker to be unready',
+  });
+  for (const release of held.splice(0)) release();
+  expect(await stopping).toMatchObject({ code: 0 });
+  expect(receiver.requests).toHaveLength(5);
+
+  receiver.respond(200);
+  await stack.addWorker();
+  await waitFor(
+    async () =>
+      (await stack.client.get('/v1/apps/default/deliveries?status=delivered')).json.pagination.total === 20,
+    { describe: 'all 20 to be delivered' },
+  );
+  expect(receiver.requests).toHaveLength(20);
+});
+
+it('what hangs is handed back uncounted, and delivered by the next worker', async () => {
+  const stack = await startStack();
+  const receiver = await Receiver.listen();
+  receiver.respond('hang');
+  await stack.client.post('/v1/apps/default/endpoints', { url: receiver.url('/hook'), timeout_seconds: 300 });
+  const published = await stack.client.post('/v1/apps/default/events', { type: 'a.b', payload: 1 });
+  await receiver.waitForRequests(1);
+  expect(await stack.workers[0]!.stop()).toMatchObject({ code: 0 });
+
+  receiver.respond(200);
+  await stack.addWorker();
+  await receiver.waitForRequests(2);
+  const { json } = await waitFor(
+    async () => {
+      const answer = await stack.client.get(`/v1/apps/default/deliveries/${published.json.deliveries[0].id}`);
+      return answer.json.status === 'delivered' && answer;
+    },
+    { describe: 'it to be delivered' },
+  );
+  expect(json.attempt_count).toBe(1);
+});
