@@ -36,6 +36,9 @@ export class KeyringError extends Error {
 }
 
 export const MASTER_KEY_BYTES = 32;
+
+/** The form of every key id: what looks otherwise was written by no master key. */
+const KEY_ID = /^[0-9a-f]{8}$/;
 const SEAL_BYTES = 20;
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
@@ -132,7 +135,7 @@ export class Keyring {
 
   verifyMac(mac: string, recordId: string, app: string, text: string): Verification {
     const dot = mac.indexOf('.');
-    if (dot === -1) return 'invalid';
+    if (!KEY_ID.test(mac.slice(0, dot))) return 'invalid';
     const keys = this.#find(mac.slice(0, dot));
     if (keys === undefined) return 'unknown_key';
     const expected = hmac(keys.record, join([recordId, app, text]));

@@ -1,9 +1,16 @@
 import { SealpostError } from '@sealpost/core';
 import type { Request } from 'express';
 
+/** A body must arrive within this, ms: who sends slower holds a connection for nothing. */
+const ARRIVES_MS = 60_000;
+
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** @throws SealpostError unsupported_media_type, unsupported_content_encoding, payload_too_large, invalid_utf8 */
+/**
+ * A request's JSON text; '' when there is no body.
+ * @throws SealpostError unsupported_media_type, unsupported_content_encoding, payload_too_large,
+ * request_timeout, invalid_utf8
+ */
 export async function readBody(request: Request, limit: number): Promise<string> {
   const length = Number(request.headers['content-length'] ?? 0);
   if (length > limit) throw tooLarge(limit);
@@ -14,19 +21,39 @@ export async function readBody(request: Request, limit: number): Promise<string>
       'Send the body as it is, without content-encoding.',
     );
   }
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > limit) throw tooLarge(limit);
-    chunks.push(chunk);
-  }
+  const { chunks, size } = await chunksOf(request, limit);
   if (size > 0) assertJson(request.headers['content-type']);
   try {
     return utf8.decode(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
   } catch {
     throw new SealpostError('invalid_utf8', 'The body is not valid UTF-8.');
   }
+}
+
+async function chunksOf(request: Request, limit: number): Promise<{ chunks: Buffer[]; size: number }> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  const slow = new SealpostError(
+    'request_timeout',
+    `The body did not arrive within ${ARRIVES_MS / 1000} seconds.`,
+  );
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => done(slow), ARRIVES_MS);
+    const onData = (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > limit) done(tooLarge(limit));
+      else chunks.push(chunk);
+    };
+    const onEnd = () => done();
+    const onClose = () => done(new SealpostError('malformed_request', 'The body broke off.'));
+    function done(error?: Error) {
+      clearTimeout(timer);
+      request.off('data', onData).off('end', onEnd).off('close', onClose);
+      if (error) reject(error);
+      else resolve({ chunks, size });
+    }
+    request.on('data', onData).on('end', onEnd).on('close', onClose);
+  });
 }
 
 /** @throws SealpostError malformed_json */

@@ -21,6 +21,8 @@ import type { Services } from '../services.ts';
 const TAG = 'Events';
 /** Longest `Prefer: wait`, seconds. */
 const MAX_WAIT_SECONDS = 30;
+/** A stream of lines may last, but not be silent for longer than this, ms. */
+const IDLE_MS = 60_000;
 
 const publishedAnswer = z
   .object({
@@ -181,6 +183,7 @@ async function publishStream(
     );
   }
   const { request, response, params, caller } = context;
+  request.setTimeout(IDLE_MS, () => request.destroy());
   const config = await services.configs.newest(params.app!);
   response.status(202).type('application/x-ndjson');
   try {
