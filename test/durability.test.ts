@@ -1,0 +1,41 @@
+import { expect, it } from 'vitest';
+import { startRedis, startStack, waitFor } from './harness/index.ts';
+
+const EVENT = { type: 'a.b', payload: 1, webhook_url: 'http://127.0.0.1:9/' };
+
+it('with SEALPOST_DURABILITY=replica a 202 waits for a replica, and without one it is no 202', async () => {
+  const redis = await startRedis();
+  const stack = await startStack({ redis, workers: 0, apiEnv: { SEALPOST_DURABILITY: 'replica' } });
+  const alone = await stack.client.post('/v1/apps/default/events', { ...EVENT, id: 'one' });
+  expect([alone.status, alone.json.code]).toEqual([503, 'not_durable']);
+
+  const replica = await startRedis();
+  await replica.client.call('REPLICAOF', '127.0.0.1', String(redis.port));
+  await waitFor(async () => (await redis.client.info('replication')).includes('state=online'), {
+    describe: 'the replica to be in step',
+  });
+  // The event was stored all the same: publishing it again finds it, and now it is durable.
+  const again = await stack.client.post('/v1/apps/default/events', { ...EVENT, id: 'one' });
+  expect(again.status).toBe(202);
+  const { json } = await stack.client.get('/v1/apps/default/deliveries');
+  expect(json.pagination.total).toBe(1);
+  expect((await replica.client.keys('{sp:0}:d:*')).length).toBeGreaterThan(0);
+});
+
+it('with SEALPOST_DURABILITY=disk a 202 means that the append-only file has it', async () => {
+  const redis = await startRedis();
+  await redis.client.config('SET', 'appendfsync', 'always');
+  const stack = await startStack({ redis, workers: 0, apiEnv: { SEALPOST_DURABILITY: 'disk' } });
+  const published = await stack.client.post('/v1/apps/default/events', EVENT);
+  expect(published.status).toBe(202);
+  await redis.kill();
+  await redis.restart();
+  const answer = await waitFor(
+    async () => {
+      const found = await stack.client.get(`/v1/apps/default/events/${published.json.id}`);
+      return found.status === 200 && found;
+    },
+    { describe: 'the event to be read after the crash' },
+  );
+  expect(answer.json.deliveries).toHaveLength(1);
+});
