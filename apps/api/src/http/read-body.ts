@@ -33,12 +33,8 @@ export async function readBody(request: Request, limit: number): Promise<string>
 async function chunksOf(request: Request, limit: number): Promise<{ chunks: Buffer[]; size: number }> {
   const chunks: Buffer[] = [];
   let size = 0;
-  const slow = new SealpostError(
-    'request_timeout',
-    `The body did not arrive within ${ARRIVES_MS / 1000} seconds.`,
-  );
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => done(slow), ARRIVES_MS);
+    const timer = setTimeout(() => done(tooSlow()), ARRIVES_MS);
     const onData = (chunk: Buffer) => {
       size += chunk.length;
       if (size > limit) done(tooLarge(limit));
@@ -68,6 +64,10 @@ export function parseJson(text: string): unknown {
 function assertJson(contentType: string | undefined): void {
   if (/^\s*application\/([\w.-]+\+)?json\s*(;\s*charset="?utf-8"?\s*)?$/i.test(contentType ?? '')) return;
   throw new SealpostError('unsupported_media_type', 'Send JSON, with the content type application/json.');
+}
+
+function tooSlow(): SealpostError {
+  return new SealpostError('request_timeout', `The body did not arrive within ${ARRIVES_MS / 1000} seconds.`);
 }
 
 function tooLarge(limit: number): SealpostError {

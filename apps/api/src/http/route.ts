@@ -30,8 +30,8 @@ export type RouteContext<Body, Query> = {
   caller: Caller;
   /** The request's `Idempotency-Key`. */
   idempotencyKey: string | undefined;
-  /** Aborted when the client goes away. */
-  signal: AbortSignal;
+  /** A signal that is aborted when the client goes away. */
+  signal: () => AbortSignal;
   request: Request;
   response: Response;
 };

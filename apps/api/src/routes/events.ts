@@ -145,7 +145,7 @@ async function publishOne(
   const published =
     wait === undefined
       ? (await services.publish.publish(app, context.caller, [draft]))[0]!
-      : await services.publish.publishAndWait(app, context.caller, draft, wait * 1000, context.signal);
+      : await services.publish.publishAndWait(app, context.caller, draft, wait * 1000, context.signal());
   const headers: Record<string, string> = {
     location: `/v1/apps/${app}/events/${encodeURIComponent(published.id)}`,
   };
@@ -256,7 +256,7 @@ async function sendTest(services: Services, context: Context<z.output<typeof tes
   const published =
     wait === undefined
       ? (await services.publish.publish(app!, context.caller, [draft]))[0]!
-      : await services.publish.publishAndWait(app!, context.caller, draft, wait * 1000, context.signal);
+      : await services.publish.publishAndWait(app!, context.caller, draft, wait * 1000, context.signal());
   const shard = services.shards.get(config.shard);
   const [delivery] = await services.deliveries.read(shard, [published.deliveries[0]!.number]);
   return {
