@@ -20,7 +20,8 @@ RUN npm install --omit=dev --no-audit --no-fund --workspace=apps/api --workspace
 
 FROM node:26-slim
 ENV NODE_ENV=production \
-    HOST=0.0.0.0
+    HOST=0.0.0.0 \
+    UV_THREADPOOL_SIZE=64
 WORKDIR /app
 COPY --from=dependencies /app ./
 COPY LICENSE ./

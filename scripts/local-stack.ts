@@ -129,6 +129,7 @@ export class LocalStack {
     const { env, dataDir } = this.#options;
     return {
       NODE_ENV: 'production',
+      UV_THREADPOOL_SIZE: '64',
       SEALPOST_ALLOW_SUBNETS: '127.0.0.0/8,::1/128',
       ...env,
       SEALPOST_MASTER_KEY: env.SEALPOST_MASTER_KEY || (await masterKeyIn(dataDir)),

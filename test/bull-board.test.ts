@@ -173,12 +173,12 @@ describe.skipIf(!CHROMIUM)('Bull Board in a browser', () => {
   });
 
   it('the API reference is readable without any other host, on a phone as well', async () => {
-    await page.setViewportSize({ width: 390, height: 800 });
+    const phone = await browser.newPage({ viewport: { width: 390, height: 800 } });
     const failures: string[] = [];
-    page.on('requestfailed', (request) => failures.push(request.url()));
-    await page.goto(`${stack.client.url}/docs`);
-    await page.getByRole('heading', { name: 'Publish an event' }).waitFor();
-    expect(await page.evaluate('document.documentElement.scrollWidth <= window.innerWidth')).toBe(true);
+    phone.on('requestfailed', (request) => failures.push(request.url()));
+    await phone.goto(`${stack.client.url}/docs`);
+    await phone.getByRole('heading', { name: 'Publish an event' }).waitFor();
+    expect(await phone.evaluate('document.documentElement.scrollWidth <= window.innerWidth')).toBe(true);
     expect(failures).toEqual([]);
   });
 });

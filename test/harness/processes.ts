@@ -97,7 +97,13 @@ async function spawn(name: string, main: string, portName: string, env: Env): Pr
     command: process.execPath,
     args: [join(ROOT, main)],
     cwd: ROOT,
-    env: { ...withoutSettings(process.env), HOST: '127.0.0.1', ...env, [portName]: port },
+    env: {
+      ...withoutSettings(process.env),
+      UV_THREADPOOL_SIZE: '64',
+      HOST: '127.0.0.1',
+      ...env,
+      [portName]: port,
+    },
     onLine: (line) => lines.push(line),
   });
   watchProcess(child);

@@ -17,6 +17,9 @@ export function createApp(
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', 'simple');
+  // One spelling a route: another would be another request to an Idempotency-Key.
+  app.set('case sensitive routing', true);
+  app.set('strict routing', true);
   app.use(securityHeaders);
   app.use(admin.path, admin.router);
   for (const [path, ofPath] of Map.groupBy(routes, (route) => route.path)) {
@@ -27,6 +30,7 @@ export function createApp(
     }
     app.all(path, (request, response) => {
       response.setHeader('allow', ofPath.map(({ method }) => method.toUpperCase()).join(', '));
+      if (request.method === 'OPTIONS') return response.status(204).end();
       sendProblem(services.logger, request, response, methodNotAllowed(request.method));
     });
   }

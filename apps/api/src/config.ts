@@ -9,6 +9,8 @@ import {
   positiveInt,
   readSettings,
   redisUrl,
+  retentionOf,
+  retentionSettings,
   share,
 } from '@sealpost/core';
 import type { Retention } from '@sealpost/queue';
@@ -19,8 +21,6 @@ export const FAULT_POINTS = ['after-accept'] as const;
 
 /** A key shorter than this could be guessed. */
 const SHORTEST_KEY = 16;
-const DAY_MS = 86_400_000;
-
 const schema = z.object({
   REDIS_URL: redisUrl,
   SEALPOST_API_KEYS: apiKeys.refine((keys) => keys.every((key) => key.length >= SHORTEST_KEY), {
@@ -33,8 +33,7 @@ const schema = z.object({
   SEALPOST_SHARDS: positiveInt.default(1),
   SEALPOST_ALLOW_SUBNETS: cidrs.default([]),
   SEALPOST_HTTPS_ONLY: bool.default(false),
-  SEALPOST_RETENTION_DAYS: positiveInt.default(7),
-  SEALPOST_BODY_RETENTION_DAYS: positiveInt.default(3),
+  ...retentionSettings,
   SEALPOST_DURABILITY: durability.default('process'),
   SEALPOST_SHED_MEMORY: share.default(0.85),
   SEALPOST_BOARD_WRITABLE: bool.default(false),
@@ -78,10 +77,7 @@ export function readApiSettings(env: Readonly<Record<string, string | undefined>
     shards: settings.SEALPOST_SHARDS,
     allowSubnets: settings.SEALPOST_ALLOW_SUBNETS,
     httpsOnly: settings.SEALPOST_HTTPS_ONLY,
-    retention: {
-      recordsMs: settings.SEALPOST_RETENTION_DAYS * DAY_MS,
-      bodiesMs: settings.SEALPOST_BODY_RETENTION_DAYS * DAY_MS,
-    },
+    retention: retentionOf(settings),
     durability: settings.SEALPOST_DURABILITY,
     shedMemory: settings.SEALPOST_SHED_MEMORY,
     boardWritable: settings.SEALPOST_BOARD_WRITABLE,

@@ -1,13 +1,15 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
-import { AddressPolicy, appInput, inputParser, Keyring } from '@sealpost/core';
+import type { Duplex } from 'node:stream';
+import { AddressPolicy, inputParser, Keyring, SealpostError } from '@sealpost/core';
 import { checkDurability, checkServer, connect, type RedisClient, Shards, whenReady } from '@sealpost/queue';
-import { appRecord, Configs, DEFAULT_APP, Deliveries, Events, Idempotency } from '@sealpost/store';
+import { Configs, DEFAULT_APP, Deliveries, Events, ensureApp, Idempotency } from '@sealpost/store';
 import { createLogger, type Logger } from '@sealpost/telemetry';
 import { ADMIN_PATH, adminRouter } from './admin/admin-router.ts';
 import { createApp } from './app.ts';
 import { readApiSettings, type Settings } from './config.ts';
 import { Authenticator } from './http/authenticate.ts';
+import { presentProblem } from './http/problem.ts';
 import type { Route } from './http/route.ts';
 import { FirstAttempts } from './ingest/await-first-attempts.ts';
 import { PublishEvents } from './ingest/publish-events.ts';
@@ -30,18 +32,31 @@ const CONNECT_MS = 15_000;
 const EXIT_MS = 25_000;
 /** Headers must arrive within this, ms; read-body.ts limits bodies, and a stream of lines may last. */
 const HEADERS_MS = 10_000;
+/** Longer than load balancers keep an idle connection (60 s), so that theirs never meets one that we have closed. */
+const KEEP_ALIVE_MS = 65_000;
 
 async function main(): Promise<void> {
   const settings = readApiSettings(process.env);
   const logger = createLogger({ name: 'api', level: settings.logLevel });
+  process.on('uncaughtException', (error) => {
+    logger.fatal({ err: error }, 'the process ends: an error that nothing caught');
+    process.exit(1);
+  });
   const onRedisError = (error: Error) =>
     logger.warn({ err: { message: error.message } }, 'trouble with Redis');
   const client = connect(settings.redisUrls, 'request', onRedisError);
-  await whenReady(client, CONNECT_MS);
+  await whenReady(client, CONNECT_MS).catch((error: Error) => {
+    throw new Error(`Redis, which REDIS_URL names, does not answer: ${error.message}`, { cause: error });
+  });
 
-  const services = await createServices(settings, logger, client, onRedisError);
-  await makeDefaultApp(services);
   const readiness = new Readiness(client);
+  const services: Services = {
+    ...(await createServices(settings, logger, client, onRedisError)),
+    onUnknownKey: () => {
+      readiness.unknownKey = true;
+    },
+  };
+  await ensureApp(services.configs, services.keyring, DEFAULT_APP, Date.now());
   const authenticator = new Authenticator(services, settings.apiKeys);
   const { keyring, shards } = services;
   const board = adminRouter({ keyring, shards, authenticator, writable: settings.boardWritable, logger });
@@ -52,6 +67,8 @@ async function main(): Promise<void> {
   const server = app.listen(settings.port, settings.host);
   server.headersTimeout = HEADERS_MS;
   server.requestTimeout = 0;
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  server.on('clientError', answerClientError);
   await once(server, 'listening');
   logger.info({ address: server.address() }, 'api ready');
   drainOnSignal(server, readiness, services, client);
@@ -107,16 +124,6 @@ async function createServices(
   };
 }
 
-/** The app that always exists. */
-async function makeDefaultApp({ configs, keyring }: Services): Promise<void> {
-  if (await configs.known(DEFAULT_APP)) return;
-  const bare = appInput.parse({});
-  await configs.put(
-    DEFAULT_APP,
-    (present) => present ?? appRecord(keyring, DEFAULT_APP, bare, undefined, Date.now()),
-  );
-}
-
 function allRoutes(services: Services, readiness: Readiness): Route[] {
   const routes = [
     ...appRoutes(services),
@@ -128,6 +135,21 @@ function allRoutes(services: Services, readiness: Readiness): Route[] {
     ...healthRoutes(() => readiness.notReady()),
   ];
   return [...routes, ...referenceRoutes(routes, VERSION)];
+}
+
+/** What is no HTTP, or too much of it, never gets to a route. */
+function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const problem = JSON.stringify(
+    presentProblem(new SealpostError('malformed_request', 'This is not valid HTTP.')),
+  );
+  socket.end(
+    'HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/problem+json\r\n' +
+      `content-length: ${Buffer.byteLength(problem)}\r\n\r\n${problem}`,
+  );
 }
 
 /** Readiness off, no new work, what is under way is finished; a second signal ends at once. */
@@ -142,6 +164,8 @@ function drainOnSignal(server: Server, readiness: Readiness, services: Services,
       process.exit(0);
     }, EXIT_MS).unref();
     const closed = once(server, 'close');
+    // A connection that is kept open would bring new work: each answer is the last on its connection.
+    server.prependListener('request', (_request, response) => response.setHeader('connection', 'close'));
     server.close();
     await firstAttempts.close();
     await closed;

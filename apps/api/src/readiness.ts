@@ -6,6 +6,8 @@ const FRESH_MS = 1000;
 /** Whether events can be published now. */
 export class Readiness {
   draining = false;
+  /** Something stored needs a master key that this process does not have; only other settings can change that. */
+  unknownKey = false;
   readonly #client: RedisClient;
   #checkedAt = 0;
   #last: Promise<string | undefined> = Promise.resolve(undefined);
@@ -17,6 +19,7 @@ export class Readiness {
   /** Undefined: ready. Else why not, in a few words. */
   async notReady(): Promise<string | undefined> {
     if (this.draining) return 'draining';
+    if (this.unknownKey) return 'something is stored under a master key that is not known here';
     const now = Date.now();
     if (now - this.#checkedAt > FRESH_MS) {
       this.#checkedAt = now;
@@ -31,7 +34,7 @@ export class Readiness {
       return undefined;
     } catch (error) {
       if (isUnavailable(error)) return 'Redis cannot be reached or takes no writes';
-      throw error;
+      return 'Redis refuses to write'; // a password or a permission that was taken away, for one
     }
   }
 }

@@ -21,4 +21,6 @@ export type Services = {
   idempotency: Idempotency;
   publish: PublishEvents;
   firstAttempts: FirstAttempts;
+  /** What is stored needs a master key that is not known here. */
+  onUnknownKey?: () => void;
 };

@@ -1,4 +1,15 @@
-import { bool, cidrs, logLevel, masterKey, port, positiveInt, readSettings, redisUrl } from '@sealpost/core';
+import {
+  bool,
+  cidrs,
+  logLevel,
+  masterKey,
+  port,
+  positiveInt,
+  readSettings,
+  redisUrl,
+  retentionOf,
+  retentionSettings,
+} from '@sealpost/core';
 import type { Retention } from '@sealpost/queue';
 import { z } from 'zod';
 
@@ -14,9 +25,9 @@ const schema = z.object({
   WORKER_CONCURRENCY: positiveInt.default(200),
   SEALPOST_ALLOW_SUBNETS: cidrs.default([]),
   SEALPOST_HTTPS_ONLY: bool.default(false),
-  SEALPOST_RETENTION_DAYS: positiveInt.default(7),
-  SEALPOST_BODY_RETENTION_DAYS: positiveInt.default(3),
+  ...retentionSettings,
   LOG_LEVEL: logLevel.default('info'),
+  UV_THREADPOOL_SIZE: positiveInt.optional(),
   SEALPOST_FAULT_POINT: z.enum(FAULT_POINTS).optional(),
 });
 
@@ -32,10 +43,10 @@ export type WorkerSettings = {
   httpsOnly: boolean;
   retention: Retention;
   logLevel: string;
+  /** Of libuv's pool; undefined: Node's default of 4. */
+  threads: number | undefined;
   faultPoint: (typeof FAULT_POINTS)[number] | undefined;
 };
-
-const DAY_MS = 86_400_000;
 
 /** @throws SettingsError naming every missing or malformed variable at once */
 export function readWorkerSettings(env: Record<string, string | undefined>): WorkerSettings {
@@ -49,11 +60,9 @@ export function readWorkerSettings(env: Record<string, string | undefined>): Wor
     concurrency: settings.WORKER_CONCURRENCY,
     allowSubnets: settings.SEALPOST_ALLOW_SUBNETS,
     httpsOnly: settings.SEALPOST_HTTPS_ONLY,
-    retention: {
-      recordsMs: settings.SEALPOST_RETENTION_DAYS * DAY_MS,
-      bodiesMs: settings.SEALPOST_BODY_RETENTION_DAYS * DAY_MS,
-    },
+    retention: retentionOf(settings),
     logLevel: settings.LOG_LEVEL,
+    threads: settings.UV_THREADPOOL_SIZE,
     faultPoint: settings.SEALPOST_FAULT_POINT,
   };
 }

@@ -127,11 +127,12 @@ export class Consumer {
 
 /** The process has to go: another worker shall have the job at once, and nothing is counted. */
 async function handBack(job: Job, token: string | undefined): Promise<never> {
-  await job.moveToWait(token);
+  // If Redis does not take this, the lock runs out and BullMQ puts the job back.
+  await job.moveToWait(token).catch(() => {});
   throw new WaitingError();
 }
 
-/** If Redis does not even take this, the lock runs out and BullMQ puts the job back. */
+/** As above, after a while. */
 async function handBackLater(job: Job, token: string | undefined): Promise<never> {
   await job.moveToDelayed(Date.now() + AGAIN_MS, token).catch(() => {});
   throw new DelayedError();

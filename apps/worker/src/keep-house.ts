@@ -5,6 +5,8 @@ import type { Logger } from '@sealpost/telemetry';
 const EVERY_MS = 1000;
 /** Dropping what is past its retention is not urgent. */
 const EXPIRE_EVERY = 10;
+/** How much is looked at in one round: a long backlog must not keep Redis busy. */
+const MOST_STRETCHES = 20;
 
 /** Looks after one shard: orphaned deliveries, opened lanes, backlogs of what was deleted, retention. */
 export class Housekeeper {
@@ -37,15 +39,32 @@ export class Housekeeper {
   }
 
   async #work(): Promise<void> {
-    try {
-      let found = 0;
-      do {
-        found = await reconcile(this.#shard);
-        if (found > 0)
-          this.#logger.info({ shard: this.#shard.number, deliveries: found }, 'enqueued what had no job');
-      } while (found > 0 && !this.#stopped);
+    await this.#chore(() => this.#reconcile());
+    await this.#chore(async () => {
       while (!this.#stopped && (await cancelDeleted(this.#shard, this.#retention)));
-      if (this.#round++ % EXPIRE_EVERY === 0) while (!this.#stopped && (await expire(this.#shard)) > 0);
+    });
+    if (this.#round++ % EXPIRE_EVERY === 0) await this.#chore(() => this.#expire());
+  }
+
+  async #reconcile(): Promise<void> {
+    for (let round = 0; round < MOST_STRETCHES && !this.#stopped; round++) {
+      const { found, more } = await reconcile(this.#shard);
+      if (found > 0)
+        this.#logger.info({ shard: this.#shard.number, deliveries: found }, 'enqueued what had no job');
+      if (!more) return;
+    }
+  }
+
+  async #expire(): Promise<void> {
+    for (let round = 0; round < MOST_STRETCHES && !this.#stopped; round++) {
+      if ((await expire(this.#shard)) === 0) return;
+    }
+  }
+
+  /** One that fails must not keep the others from being done. */
+  async #chore(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
     } catch (error) {
       this.#logger.warn({ err: error, shard: this.#shard.number }, 'housekeeping failed; it is tried again');
     }

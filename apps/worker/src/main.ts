@@ -1,6 +1,3 @@
-// Names are resolved in libuv's pool, of which look-ups get half: two slow names must not hold up all others.
-process.env.UV_THREADPOOL_SIZE ??= '64';
-
 import { once } from 'node:events';
 import { AddressPolicy, Keyring, SettingsError } from '@sealpost/core';
 import { checkServer, connect, Shards, whenReady } from '@sealpost/queue';
@@ -18,6 +15,11 @@ const FINISH_MS = 20_000;
 const EXIT_MS = 25_000;
 /** How long to wait for Redis at start, ms. */
 const CONNECT_MS = 15_000;
+/** After a delivery with a key that is not known here, the worker is unready this long, ms. */
+const UNKNOWN_KEY_MS = 60_000;
+// Names are resolved in libuv's pool, of which look-ups get half; its size must be set before Node starts.
+const FEW_THREADS =
+  'UV_THREADPOOL_SIZE is not set: two slow host names hold up the look-ups of all others. Set it to 64, as npm run worker does.';
 
 async function main(): Promise<void> {
   const settings = readWorkerSettings(process.env);
@@ -29,8 +31,10 @@ async function main(): Promise<void> {
   await whenReady(client, CONNECT_MS);
   for (const warning of await checkServer(client, { keyring })) logger.warn(warning);
 
+  if (settings.threads === undefined) logger.warn(FEW_THREADS);
+
   const stop = new AbortController();
-  const state = { draining: false, unknownKey: false };
+  const state = { draining: false, unknownKeyAt: Number.NEGATIVE_INFINITY };
   const shards = new Shards(client);
   const http = createGotClient({
     policy: new AddressPolicy(settings.allowSubnets),
@@ -44,7 +48,7 @@ async function main(): Promise<void> {
     logger,
     deliver: deliverOptions(settings, keyring, shards, http, logger, stop.signal),
     onUnknownKey: () => {
-      state.unknownKey = true;
+      state.unknownKeyAt = Date.now();
     },
   });
   await server.start();
@@ -52,7 +56,8 @@ async function main(): Promise<void> {
   const health = createHealthServer({
     notReady: async () => {
       if (state.draining) return 'draining';
-      if (state.unknownKey) return 'a delivery was sealed with a master key that is not known here';
+      if (Date.now() - state.unknownKeyAt < UNKNOWN_KEY_MS)
+        return 'a delivery was sealed with a master key that is not known here';
       if (client.status !== 'ready') return 'Redis is away';
       return server.trouble;
     },

@@ -109,6 +109,7 @@ export function checkUrl(text: string, rule: UrlRule): { url: URL } | { problem:
   if (text.length > MAX_URL_LENGTH) return { problem: `must have at most ${MAX_URL_LENGTH} characters` };
   // The URL standard drops or rewrites these in silence; other parsers on the way may read them differently.
   if (/[\p{Cc}\s\\]/u.test(text)) return { problem: 'must not contain spaces, control characters or \\' };
+  if (!text.isWellFormed()) return { problem: 'must be valid Unicode' };
   const url = /^https?:\/\/[^/?#]/i.test(text) ? URL.parse(text) : null;
   if (url === null) return { problem: 'must be an absolute http or https URL' };
   const problem = partsProblem(url, text) ?? hostProblem(url.hostname, rule.policy);

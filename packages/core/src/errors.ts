@@ -16,13 +16,11 @@ export const ERRORS = {
   unsupported_media_type: { status: 415, title: 'The content type is not supported' },
   unsupported_content_encoding: { status: 415, title: 'The content encoding is not supported' },
   validation_failed: { status: 422, title: 'The request is not valid' },
-  not_supported: { status: 422, title: 'The request asks for something that is not supported' },
 
   // Who asks
   unauthorized: { status: 401, title: 'A valid API key is required' },
   forbidden: { status: 403, title: 'The API key does not permit this' },
   key_of_another_app: { status: 403, title: 'The API key belongs to another app' },
-  rate_limited: { status: 429, title: 'Too many requests' },
 
   // What is not there
   route_not_found: { status: 404, title: 'There is no such route' },
@@ -31,17 +29,14 @@ export const ERRORS = {
   endpoint_not_found: { status: 404, title: 'There is no such endpoint' },
   event_not_found: { status: 404, title: 'There is no such event' },
   delivery_not_found: { status: 404, title: 'There is no such delivery' },
-  replay_not_found: { status: 404, title: 'There is no such replay' },
   correlation_not_found: { status: 404, title: 'There is no such correlation' },
   method_not_allowed: { status: 405, title: 'The route does not take this method' },
   payload_expired: { status: 410, title: 'The payload is no longer kept' },
 
   // What the present state does not allow
   name_taken: { status: 409, title: 'The name is taken' },
-  app_protected: { status: 409, title: 'The app cannot be deleted' },
-  app_deleting: { status: 409, title: 'The app is being deleted' },
+  app_protected: { status: 409, title: 'The app is Sealpost’s own' },
   endpoint_limit_reached: { status: 409, title: 'The app has as many endpoints as it may' },
-  endpoint_disabled: { status: 409, title: 'The endpoint is disabled' },
   delivery_not_retryable: { status: 409, title: 'The delivery cannot be retried' },
   delivery_not_cancellable: { status: 409, title: 'The delivery cannot be cancelled' },
   config_conflict: { status: 409, title: 'The configuration changed meanwhile' },

@@ -135,3 +135,27 @@ function isRedisUrl(text: string): boolean {
   const { hostname, pathname, hash } = new URL(text);
   return hostname !== '' && hash === '' && /^(?:\/[0-9]{0,4})?$/.test(pathname);
 }
+
+const DAY_MS = 86_400_000;
+
+/** How long what has ended is kept; the same variables for every process, since all of them drop it. */
+export const retentionSettings = {
+  SEALPOST_RETENTION_DAYS: positiveInt.default(7),
+  SEALPOST_BODY_RETENTION_DAYS: positiveInt.default(3),
+};
+
+/** In ms. @throws SettingsError when bodies would be kept longer than what refers to them */
+export function retentionOf(settings: {
+  SEALPOST_RETENTION_DAYS: number;
+  SEALPOST_BODY_RETENTION_DAYS: number;
+}): {
+  recordsMs: number;
+  bodiesMs: number;
+} {
+  const { SEALPOST_RETENTION_DAYS: records, SEALPOST_BODY_RETENTION_DAYS: bodies } = settings;
+  if (bodies > records) {
+    const message = `must be at most SEALPOST_RETENTION_DAYS, which is ${records}`;
+    throw new SettingsError([{ name: 'SEALPOST_BODY_RETENTION_DAYS', message }]);
+  }
+  return { recordsMs: records * DAY_MS, bodiesMs: bodies * DAY_MS };
+}

@@ -27,6 +27,8 @@ export type Acceptance = {
 export type AcceptResult =
   /** Somebody changed the app's config: match again. Nothing was stored. */
   | { result: 'stale' }
+  /** A number is somebody else's: Redis forgot that it was given out. Take others. Nothing was stored. */
+  | { result: 'taken' }
   /** The own id is known; this is its event's number. Nothing was stored. */
   | { result: 'duplicate'; number: number }
   | { result: 'accepted'; sequence: number };
@@ -49,5 +51,6 @@ export async function accept(shard: Shard, event: Acceptance): Promise<AcceptRes
   ])) as ScriptReply[];
   const result = text(reply[0]);
   if (result === 'duplicate') return { result, number: Number(text(reply[1])) };
-  return result === 'stale' ? { result } : { result: 'accepted', sequence: Number(text(reply[1])) };
+  if (result === 'stale' || result === 'taken') return { result };
+  return { result: 'accepted', sequence: Number(text(reply[1])) };
 }

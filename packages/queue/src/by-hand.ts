@@ -1,11 +1,11 @@
 import { type DeliveryStatus, formatId, jobId, type Reason, reasonNumber, STATUSES } from '@sealpost/core';
 import { ADMITTED_WITHIN_MS, type Retention } from './accept.ts';
-import { type EventRecord, eventId } from './event-record.ts';
+import { type EventRecord, eventId, parseEventRecord } from './event-record.ts';
 import { type Admitted, enqueue, removeJobs } from './jobs.ts';
 import { type ScriptReply, text } from './scripts.ts';
 import type { Shard } from './shard.ts';
 
-export type RetryResult = { result: 'retry' | 'open' | 'expired' | 'exhausted' | 'missing' };
+export type RetryResult = { result: 'retry' | 'open' | 'expired' | 'exhausted' | 'deleted' | 'missing' };
 
 /**
  * RETRY (lua/retry.lua) and its job. Should the process die before the job is added, the reconciler adds it.
@@ -51,7 +51,7 @@ export async function cancelDelivery(
 
 /** From {generation, event number, event record, endpoint number}, as RETRY and RECONCILE give it. */
 export function admitted(shard: Shard, number: number, reply: ScriptReply[]): Admitted {
-  const event = JSON.parse(text(reply[2]) || '{}') as Partial<EventRecord>;
+  const event: Partial<EventRecord> = parseEventRecord(text(reply[2])) ?? {};
   const endpoint = Number(text(reply[3]));
   return {
     shard: shard.number,

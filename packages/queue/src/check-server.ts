@@ -41,6 +41,11 @@ export async function checkDurability(
   mode: 'process' | 'disk' | 'replica',
 ): Promise<{ barrier: 'none' | 'waitaof' | 'wait'; warnings: string[] }> {
   if (mode === 'process') return { barrier: 'none', warnings: [] };
+  if (!(client instanceof Redis)) {
+    throw new ServerCheckError(
+      `SEALPOST_DURABILITY=${mode} is not possible with a Redis Cluster yet; use process, and replicas with min-replicas-to-write.`,
+    );
+  }
   const servers = await describeServers(client);
   if (mode === 'disk') {
     const every = servers.map(diskBarrier);

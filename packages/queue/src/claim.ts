@@ -45,12 +45,13 @@ export async function claim(
   const reply = (await shard.run('claim', [number, generation, counted, CLAIMED_WITHIN_MS])) as ScriptReply[];
   const result = text(reply[0]);
   if (result === 'settled') return { result, ...outcome(reply.slice(1)) };
-  if (result !== 'run') return { result: result as 'held' | 'gone' };
+  const delivery = result === 'run' ? decodeDelivery(reply[1] as Buffer) : undefined;
+  if (!delivery) return { result: result === 'held' ? 'held' : 'gone' };
   const sequence = text(reply[4]);
   const version = reply[6] ?? null;
   return {
-    result,
-    delivery: decodeDelivery(reply[1] as Buffer),
+    result: 'run',
+    delivery,
     eventRecord: (reply[3] as Buffer | null) ?? undefined,
     sequence: sequence === '' ? undefined : Number(sequence),
     body: (reply[5] as Buffer | null) ?? undefined,

@@ -25,7 +25,7 @@ beforeAll(async () => {
 afterAll(() => redis.stop());
 beforeEach(async () => {
   await redis.client.flushall();
-  await redis.client.hset(shard.key(`cfg:${APP}`), 'v', 1);
+  await redis.client.hset(shard.key(`cfg:${APP}`), 'v', 1, 'app', '-', formatId('ep', 0, ENDPOINT), '-');
 });
 
 function record(overrides: Partial<DeliveryRecord> = {}): DeliveryRecord {
@@ -74,7 +74,7 @@ async function publish(count = 1, overrides: Partial<Acceptance> = {}, of: Parti
 
 async function stored(number: number): Promise<DeliveryRecord> {
   const { bucket, field } = place(number);
-  return decodeDelivery((await redis.client.hgetBuffer(shard.key(`d:${bucket}`), field))!);
+  return decodeDelivery((await redis.client.hgetBuffer(shard.key(`d:${bucket}`), field))!)!;
 }
 
 const settlement = (number: number, overrides: Partial<Settlement> = {}): Settlement => ({
@@ -230,7 +230,75 @@ describe('claim and settle', () => {
   });
 });
 
+describe('a Redis that forgot', () => {
+  it('never lets an event overwrite another that has its number', async () => {
+    const { number } = await publish(2);
+    expect((await publish(1, { number }, { createdAt: 5 })).result).toEqual({ result: 'taken' });
+    // A number in the middle of another's fan-out is taken as well, though no event begins there.
+    expect((await publish(1, { number: number + 1 })).result).toEqual({ result: 'taken' });
+    expect(await stored(number + 1)).toEqual(record({ event: number }));
+  });
+
+  it('is asked for new numbers when the connection has been lost', async () => {
+    const numbers = new Numbers(shard);
+    const first = await numbers.take(1);
+    numbers.drop();
+    expect(await numbers.take(1)).toBeGreaterThan(first + 1);
+  });
+});
+
+describe('what was not written by Sealpost', () => {
+  it('stops nothing else', async () => {
+    const broken = await publish();
+    const good = await publish();
+    const { bucket, field } = place(broken.number);
+    await redis.client.hset(shard.key(`d:${bucket}`), field, 'short');
+    for (const { number } of [broken, good]) await redis.client.zadd(shard.key('watch'), '1', String(number));
+    expect(await reconcile(shard)).toMatchObject({ found: 1 });
+    expect(await claim(shard, broken.number, 1, 0)).toEqual({ result: 'gone' });
+  });
+
+  it('a record that is no JSON neither stops deletion nor retention', async () => {
+    const { number } = await publish(1, { correlationId: 'c' }, { flags: FLAG.correlated });
+    const { bucket, field } = place(number);
+    await redis.client.hset(shard.key(`e:${bucket}`), field, '{"c":"\\ud800"}');
+    await redis.client.hset(shard.key('doomed'), String(APP), 'app:0');
+    while (await cancelDeleted(shard, RETENTION));
+    expect(await stored(number)).toMatchObject({ status: 'cancelled' });
+    await redis.client.zadd(shard.key('expiry'), '1', `d:${bucket}`, '1', `e:${bucket}`, '1', `b:${bucket}`);
+    while (await expire(shard));
+    expect(await redis.client.exists(shard.key(`e:${bucket}`))).toBe(0);
+  });
+});
+
 describe('a held lane', () => {
+  const hold = () => redis.client.hset(shard.key(`lane:${ENDPOINT}`), 'held', '1');
+  const open = async () => {
+    await redis.client.hdel(shard.key(`lane:${ENDPOINT}`), 'held');
+    await redis.client.sadd(shard.key('ring'), String(ENDPOINT));
+  };
+
+  it('an old entry in its list gives no second job to what went another way', async () => {
+    const { number } = await publish();
+    await hold();
+    await claim(shard, number, 1, 0);
+    await cancelDelivery(shard, number, APP, 'cancelled_by_request', RETENTION);
+    await open();
+    expect(await retryDelivery(shard, number, APP)).toEqual({ result: 'retry' });
+    expect(await claim(shard, number, 2, 0)).toMatchObject({ result: 'run' });
+    expect(await reconcile(shard)).toMatchObject({ found: 0 });
+    expect((await stored(number)).generation).toBe(2);
+  });
+
+  it('a job that was held and is run again once the lane is open runs once', async () => {
+    const { number } = await publish();
+    await hold();
+    await claim(shard, number, 1, 0);
+    await open();
+    expect(await claim(shard, number, 1, 0)).toMatchObject({ result: 'run' });
+    expect(await reconcile(shard)).toMatchObject({ found: 0 });
+  });
+
   it('takes the delivery back without a job, and lets it go when it opens', async () => {
     const { number } = await publish();
     await redis.client.hset(shard.key(`lane:${ENDPOINT}`), 'held', '1');
@@ -238,11 +306,11 @@ describe('a held lane', () => {
     expect(await claim(shard, number, 1, 0)).toEqual({ result: 'held' }); // sent again
     expect(await redis.client.lrange(shard.key(`q:${ENDPOINT}`), 0, -1)).toEqual([String(number)]);
     expect(await watched(number)).toBe(false);
-    expect(await reconcile(shard)).toBe(0);
+    expect(await reconcile(shard)).toMatchObject({ found: 0 });
 
     await redis.client.hdel(shard.key(`lane:${ENDPOINT}`), 'held');
     await redis.client.sadd(shard.key('ring'), String(ENDPOINT));
-    expect(await reconcile(shard)).toBe(1);
+    expect(await reconcile(shard)).toMatchObject({ found: 1 });
     expect(await redis.client.exists(shard.key('ring'))).toBe(0);
     expect(await claim(shard, number, 2, 0)).toMatchObject({ result: 'run' });
   });
@@ -253,9 +321,9 @@ describe('the reconciler', () => {
 
   it('gives a job to a delivery whose API died before it enqueued', async () => {
     const { number } = await publish();
-    expect(await reconcile(shard)).toBe(0);
+    expect(await reconcile(shard)).toMatchObject({ found: 0 });
     await overdue(number);
-    expect(await reconcile(shard)).toBe(1);
+    expect(await reconcile(shard)).toMatchObject({ found: 1 });
     const job = await shard.queue.getJob(jobId(formatId('dlv', 0, number), 1));
     expect(job?.data).toEqual({
       app: 'app',
@@ -270,7 +338,7 @@ describe('the reconciler', () => {
     await overdue(number);
     await reconcile(shard);
     await overdue(number);
-    expect(await reconcile(shard)).toBe(0);
+    expect(await reconcile(shard)).toMatchObject({ found: 0 });
     expect(await watched(number)).toBe(true);
   });
 
@@ -281,7 +349,7 @@ describe('the reconciler', () => {
     await reconcile(shard);
     await redis.client.hset(`${shard.jobPrefix}${id}`, 'finishedOn', '1');
     await overdue(number);
-    expect(await reconcile(shard)).toBe(1);
+    expect(await reconcile(shard)).toMatchObject({ found: 1 });
     expect((await stored(number)).generation).toBe(2);
   });
 });
@@ -309,6 +377,28 @@ describe('by hand', () => {
     await settle(shard, settlement(number, { status: 'dead', reason: 'timeout' }));
     await redis.client.del(shard.key(`b:${place(number).bucket}`));
     expect(await retryDelivery(shard, number, APP)).toEqual({ result: 'expired' });
+  });
+
+  it('retry refuses when its endpoint or app is gone', async () => {
+    const { number } = await publish();
+    await settle(shard, settlement(number, { status: 'dead', reason: 'timeout' }));
+    await redis.client.hdel(shard.key(`cfg:${APP}`), formatId('ep', 0, ENDPOINT));
+    expect(await retryDelivery(shard, number, APP)).toEqual({ result: 'deleted' });
+  });
+
+  it('an attempt that fails after a cancel is still in the log', async () => {
+    const { number } = await publish();
+    await cancelDelivery(shard, number, APP, 'cancelled_by_request', RETENTION);
+    const late = await settle(
+      shard,
+      settlement(number, { status: 'dead', reason: 'timeout', statusCode: 0 }),
+    );
+    expect(late).toMatchObject({ status: 'cancelled', changed: false });
+    expect(await stored(number)).toMatchObject({
+      status: 'cancelled',
+      attempts: 1,
+      reason: 'cancelled_by_request',
+    });
   });
 
   it('deleting an owner cancels its whole backlog', async () => {
@@ -350,6 +440,28 @@ describe('retention', () => {
     await expire(shard);
     const left = (await redis.client.keys('*')).filter((key) => !key.includes(':deliveries-')).sort();
     expect(left).toEqual([shard.key(`cfg:${APP}`), shard.key('n')]);
+  });
+
+  it('keeps a correlation, its counts and its sequence as long as any of its events', async () => {
+    const first = await publish(1, { correlationId: 'c' }, { flags: FLAG.correlated });
+    await new Numbers(shard).take(200); // the next one lies in another bucket
+    const second = await publish(1, { correlationId: 'c' }, { flags: FLAG.correlated });
+    await settle(shard, settlement(second.number, { correlationId: 'c' }));
+    await makeDue(['b', 'd']);
+    while (await expire(shard));
+    await makeDue(['e']);
+    await expire(shard);
+    expect(await redis.client.hgetall(shard.key(`k:${APP}:c`))).toMatchObject({
+      seq: '2',
+      kept: '1',
+      0: '1',
+    });
+    await settle(shard, settlement(first.number, { correlationId: 'c' }));
+    await makeDue(['b', 'd']);
+    while (await expire(shard));
+    await makeDue(['e']);
+    await expire(shard);
+    expect(await redis.client.exists(shard.key(`k:${APP}:c`))).toBe(0);
   });
 
   it('keeps a bucket in which a delivery was retried meanwhile', async () => {

@@ -42,7 +42,7 @@ export type DeliveryRecord = {
   seal: Buffer;
 };
 
-export const RECORD_BYTES = 63;
+const RECORD_BYTES = 63;
 
 /** `wait`: someone waits for the first attempt. `waiting`: in its lane, has no job. `correlated`: has a correlation id. */
 export const FLAG = { wait: 1, waiting: 2, correlated: 4 } as const;
@@ -67,13 +67,11 @@ export function encodeDelivery(record: DeliveryRecord): Buffer {
   return bytes;
 }
 
-/** @throws RangeError when these are not the bytes of a record, as after a foreign write. */
-export function decodeDelivery(bytes: Buffer): DeliveryRecord {
+/** Undefined: these are not the bytes of a record, as after a foreign write. */
+export function decodeDelivery(bytes: Buffer): DeliveryRecord | undefined {
   const status = STATUSES[bytes[0] ?? -1];
   const reason = REASONS[bytes[38] ?? -1];
-  if (bytes.length !== RECORD_BYTES || status === undefined || reason === undefined) {
-    throw new RangeError(`not a delivery record: ${bytes.length} bytes`);
-  }
+  if (bytes.length !== RECORD_BYTES || status === undefined || reason === undefined) return undefined;
   return {
     status,
     flags: bytes[1]!,

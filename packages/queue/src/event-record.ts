@@ -70,3 +70,15 @@ export function sealedFields(
 export function webhookSecretAad(app: string, shard: number, event: number): Aad {
   return { app, record: formatId('evt', shard, event), field: 'webhook_secret' };
 }
+
+/** Undefined: this is not the text of an event record, as after a foreign write. */
+export function parseEventRecord(stored: string): EventRecord | undefined {
+  try {
+    const record = JSON.parse(stored) as EventRecord | null;
+    return typeof record === 'object' && typeof record?.t === 'string' && typeof record.a === 'string'
+      ? record
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -10,20 +10,20 @@ const STRETCH = 200;
 
 /**
  * RECONCILE (lua/reconcile.lua): gives a job to each delivery that should have one and has none, because a process
- * died between two steps or its lane was opened. Returns how many it found.
+ * died between two steps or its lane was opened. `more`: it did not get to the end.
  */
-export async function reconcile(shard: Shard): Promise<number> {
+export async function reconcile(shard: Shard): Promise<{ found: number; more: boolean }> {
   const reply = (await shard.run('reconcile', [
     STRETCH,
     ADMITTED_WITHIN_MS,
     shard.jobPrefix,
   ])) as ScriptReply[];
   const found = [];
-  for (let i = 0; i + 4 < reply.length; i += 5) {
+  for (let i = 1; i + 4 < reply.length; i += 5) {
     found.push(admitted(shard, Number(text(reply[i])), reply.slice(i + 1, i + 5)));
   }
   await enqueue(shard.queue, found);
-  return found.length;
+  return { found: found.length, more: Number(reply[0]) >= STRETCH };
 }
 
 /** CANCEL-OWNER (lua/cancel-owner.lua): one stretch of a deleted owner's backlog. False when nothing is left. */

@@ -19,6 +19,11 @@ export class Numbers {
     this.#shard = shard;
   }
 
+  /** Gives up what is reserved: a Redis that comes back may have forgotten that it gave these numbers out. */
+  drop(): void {
+    this.#next = this.#end;
+  }
+
   /** The first of `count` consecutive numbers that nobody else has. */
   async take(count: number): Promise<number> {
     while (this.#end - this.#next < count) {

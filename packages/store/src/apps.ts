@@ -71,6 +71,18 @@ export async function ensureApp(configs: Configs, keyring: Keyring, app: string,
   await configs.put(app, (present) => present ?? appRecord(keyring, app, settings, undefined, now));
 }
 
+/** The operators' app, for events about deliveries: reserved. */
+const OPERATORS_APP = 'sealpost';
+
+/** @throws SealpostError app_protected */
+export function assertNotReserved(app: string): void {
+  if (app !== OPERATORS_APP) return;
+  throw new SealpostError(
+    'app_protected',
+    `The name ${OPERATORS_APP} is reserved for Sealpost's own events.`,
+  );
+}
+
 /** Deletes an app: its config at once, its backlog in the background. @throws SealpostError app_protected, app_not_found */
 export async function deleteApp(configs: Configs, shards: Shards, app: string): Promise<void> {
   if (app === DEFAULT_APP) {

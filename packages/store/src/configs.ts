@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { formatId, type Keyring, SealpostError } from '@sealpost/core';
 import { DIRECTORY, type Shards } from '@sealpost/queue';
@@ -141,11 +142,6 @@ export class Configs {
     return { id: formatId('ep', config.shard, number), number };
   }
 
-  /** Names of all apps, in no order. */
-  async names(): Promise<string[]> {
-    return this.#shards.client.hkeys(DIRECTORY.apps);
-  }
-
   /** Takes a deleted app out of the directory, unless it has been made anew. */
   async unregister(config: AppConfig): Promise<void> {
     await this.#forget(config);
@@ -209,7 +205,12 @@ export class Configs {
   async #write(config: AppConfig, change: ConfigChange): Promise<AppConfig | undefined> {
     const shard = this.#shards.get(config.shard);
     const version = Number(
-      await shard.run('write-config', [config.number, config.version, this.#script(config, change)]),
+      await shard.run('write-config', [
+        config.number,
+        config.version,
+        this.#script(config, change),
+        randomUUID(),
+      ]),
     );
     if (version === 0) {
       this.#cache.delete(config.app);
@@ -229,7 +230,8 @@ export class Configs {
   /** The change as lua/write-config.lua takes it. */
   #script(config: AppConfig, change: ConfigChange): string {
     if (change.deleteApp) {
-      return JSON.stringify({ tombstone: true, doom: { [config.number]: 'app' } });
+      const lanes = [...config.endpoints.values()].map(({ number }) => number);
+      return JSON.stringify({ tombstone: true, lanes, doom: { [config.number]: 'app' } });
     }
     const set: Record<string, string> = {};
     const del: string[] = [];
@@ -240,8 +242,9 @@ export class Configs {
     if (change.record) put('app', change.record);
     for (const [id, endpoint] of Object.entries(change.endpoints ?? {})) put(id, endpoint);
     for (const [hash, key] of Object.entries(change.keys ?? {})) put(`k:${hash}`, key);
-    const doom = Object.fromEntries((change.doomEndpoints ?? []).map((number) => [number, 'endpoint']));
-    return JSON.stringify({ set, del, hold: change.hold ?? [], open: change.open ?? [], doom });
+    const lanes = change.doomEndpoints ?? [];
+    const doom = Object.fromEntries(lanes.map((number) => [number, 'endpoint']));
+    return JSON.stringify({ set, del, hold: change.hold ?? [], open: change.open ?? [], lanes, doom });
   }
 }
 

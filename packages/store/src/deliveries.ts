@@ -5,6 +5,7 @@ import {
   decodeDelivery,
   type EventRecord,
   eventId,
+  parseEventRecord,
   place,
   type Shard,
 } from '@sealpost/queue';
@@ -63,15 +64,13 @@ export class Deliveries {
     const records = await readFields(shard, 'd', numbers);
     const decoded = numbers.flatMap((number, i) => {
       const bytes = records[i];
-      return bytes ? [{ number, record: decodeDelivery(bytes) }] : [];
+      const record = bytes && decodeDelivery(bytes);
+      return record ? [{ number, record }] : [];
     });
     const eventNumbers = [...new Set(decoded.map(({ record }) => record.event))];
     const texts = await readFields(shard, 'e', eventNumbers);
     const events = new Map(
-      eventNumbers.map((number, i) => [
-        number,
-        texts[i] ? (JSON.parse(texts[i].toString()) as EventRecord) : undefined,
-      ]),
+      eventNumbers.map((number, i) => [number, texts[i] ? parseEventRecord(texts[i].toString()) : undefined]),
     );
     return decoded.flatMap(({ number, record }) => {
       const event = events.get(record.event);
@@ -127,7 +126,7 @@ export class Deliveries {
         data,
         total: length,
         totalIsMinimum: false,
-        nextCursor: cursorAt(numbers.at(-1), length, end),
+        nextCursor: cursorAt(index, numbers.at(-1), length, end),
       };
     }
     const scan = await this.#scan(
@@ -149,10 +148,10 @@ export class Deliveries {
       totalIsMinimum: !exactTotal(filter) && (!scan.complete || start > 0),
       nextCursor:
         data.length === page.limit
-          ? cursorAt(data.at(-1)?.delivery.number, length, data.at(-1)!.at + 1)
+          ? cursorAt(index, data.at(-1)?.delivery.number, length, data.at(-1)!.at + 1)
           : scan.complete
             ? undefined
-            : cursorAt(scan.last?.number, length, (scan.last?.at ?? 0) + 1),
+            : cursorAt(index, scan.last?.number, length, (scan.last?.at ?? 0) + 1),
     };
   }
 
@@ -278,26 +277,30 @@ async function slice(
   return (await shard.client.lrange(index, from - length, to - length - 1)).map(Number);
 }
 
-/** A place in an index that stays right while new entries come in front: the last entry seen, and its distance from the end. */
-function cursorAt(number: number | undefined, length: number, end: number): string | undefined {
+/**
+ * A place in an index that stays right while new entries come in front: the last entry seen, its distance from the
+ * end, and the index, since it means nothing in another one.
+ */
+function cursorAt(
+  index: string,
+  number: number | undefined,
+  length: number,
+  end: number,
+): string | undefined {
   if (number === undefined || end >= length) return undefined;
-  return Buffer.from(`${number}:${length - end}`).toString('base64url');
-}
-
-/** The form of a cursor; undefined for anything else. */
-function parseCursor(cursor: string): { number: number; left: number } | undefined {
-  const match = /^(\d{1,16}):(\d{1,16})$/.exec(Buffer.from(cursor, 'base64url').toString());
-  return match ? { number: Number(match[1]), left: Number(match[2]) } : undefined;
+  return Buffer.from(`${number}:${length - end}:${index}`).toString('base64url');
 }
 
 /** Index of the first entry behind the cursor. @throws SealpostError invalid_cursor */
 async function position(shard: Shard, index: string, length: number, cursor: string): Promise<number> {
-  const parsed = parseCursor(cursor);
-  if (!parsed) throw new SealpostError('invalid_cursor', 'The cursor is not one that this list gave out.');
-  const guess = length - parsed.left;
-  if (guess > 0 && Number(await shard.client.lindex(index, guess - 1)) === parsed.number) return guess;
+  const [, number, left, of] =
+    /^(\d{1,16}):(\d{1,16}):(.*)$/s.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
+  if (of !== index)
+    throw new SealpostError('invalid_cursor', 'The cursor is not one that this list gave out.');
+  const guess = length - Number(left);
+  if (guess > 0 && (await shard.client.lindex(index, guess - 1)) === number) return guess;
   // Old entries were dropped meanwhile: look for the entry itself.
-  const found = await shard.client.lpos(index, String(parsed.number));
+  const found = await shard.client.lpos(index, number!);
   return found === null ? length : found + 1;
 }
 

@@ -79,7 +79,7 @@ export function patchEndpoint(
   now: number,
 ): ConfigChange {
   const present = endpointOf(config, id);
-  assertNameFree(config, input.name ?? undefined, id);
+  assertNameFree(config, input.name, id);
   const own: Own = {
     name: given(input.name, present.name, null),
     url: input.url ?? present.url,
@@ -135,8 +135,12 @@ export function assertRoom({ record, endpoints }: AppConfig): void {
 }
 
 /** @param but id of the endpoint that may have this name already. @throws SealpostError name_taken */
-export function assertNameFree(config: AppConfig, name: string | undefined, but: string | undefined): void {
-  if (name === undefined) return;
+export function assertNameFree(
+  config: AppConfig,
+  name: string | null | undefined,
+  but: string | undefined,
+): void {
+  if (name === undefined || name === null) return;
   for (const endpoint of config.endpoints.values()) {
     if (endpoint.name === name && endpoint.id !== but) {
       throw new SealpostError('name_taken', `Endpoint ${endpoint.id} of this app has that name.`);

@@ -1,5 +1,5 @@
 import { looksGenerated, parseId } from '@sealpost/core';
-import { type EventRecord, eventId, place, type Shard } from '@sealpost/queue';
+import { type EventRecord, eventId, parseEventRecord, place, type Shard } from '@sealpost/queue';
 import type { AppConfig } from './app-config.ts';
 
 /** An event as it is stored. */
@@ -31,7 +31,8 @@ export class Events {
       shard.client.hget(shard.key(`b:${bucket}`), field),
     ]);
     if (!text) return undefined;
-    const record = JSON.parse(text) as EventRecord;
+    const record = parseEventRecord(text);
+    if (!record) return undefined;
     return {
       id: eventId(shard.number, number, record),
       number,

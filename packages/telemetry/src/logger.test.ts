@@ -31,3 +31,12 @@ it('writes nothing below its level, and the time as RFC 3339', () => {
   expect(lines).toHaveLength(1);
   expect(JSON.parse(lines[0]!)).toMatchObject({ msg: 'this', time: expect.stringMatching(/^\d{4}-.*Z$/) });
 });
+
+it('leaves the command out of a Redis error: a script and its arguments hold payloads', () => {
+  const { lines, logger } = collect();
+  // As ioredis makes them.
+  const error = Object.assign(new Error('ERR no'), { command: { name: 'evalsha', args: ['payload-g7h8'] } });
+  logger.error({ err: error }, 'failed');
+  expect(lines.join('')).not.toContain('payload-g7h8');
+  expect(JSON.parse(lines[0]!)).toMatchObject({ err: { message: 'ERR no', stack: expect.any(String) } });
+});

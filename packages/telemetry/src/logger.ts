@@ -30,6 +30,7 @@ export function createLogger(options: {
   const settings = {
     name: options.name,
     level: options.level,
+    serializers: { err: withoutCommand },
     redact: {
       paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]),
       censor: '[redacted]',
@@ -37,4 +38,13 @@ export function createLogger(options: {
     timestamp: pino.stdTimeFunctions.isoTime,
   };
   return stream ? pino(settings, stream) : pino(settings);
+}
+
+/** A Redis error carries the whole command, a script's text and arguments among it: payloads and answers. */
+function withoutCommand(error: Error): object {
+  const { command, previousErrors, ...rest } = pino.stdSerializers.err(error) as unknown as Record<
+    string,
+    unknown
+  >;
+  return rest;
 }

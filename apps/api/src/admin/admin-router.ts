@@ -56,7 +56,10 @@ export function adminRouter({ keyring, shards, authenticator, writable, logger }
       return response.status(401).type('html').end(loginPage('This is not an operator’s key.'));
     }
     lockOut.succeeded(address);
-    response.setHeader('set-cookie', sessionCookie(keyring, Date.now(), request.secure));
+    response.setHeader(
+      'set-cookie',
+      sessionCookie(keyring, keyring.hashApiKey(key), Date.now(), isSecure(request)),
+    );
     return response.redirect(303, BOARD);
   });
   router.post('/logout', (_request, response) => {
@@ -83,11 +86,16 @@ function requireOperator(
   const bearer = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1];
   const permitted =
     bearer === undefined
-      ? hasSession(keyring, request.headers.cookie, Date.now())
+      ? hasSession(keyring, authenticator.operators, request.headers.cookie, Date.now())
       : authenticator.isOperator(bearer);
   if (permitted) next();
   else if (bearer === undefined && isPage(request)) response.redirect(303, LOGIN);
   else sendProblem(logger, request, response, new SealpostError('unauthorized', `Log in at ${LOGIN}.`));
+}
+
+/** TLS ends at a proxy that we do not ask; the browser's own word on the page's origin serves as well. */
+function isSecure(request: Request): boolean {
+  return request.secure || /^https:/.test(request.headers.origin ?? '');
 }
 
 function isSafe({ method }: Request): boolean {
@@ -95,7 +103,7 @@ function isSafe({ method }: Request): boolean {
 }
 
 function hasBearer({ headers }: Request): boolean {
-  return headers.authorization !== undefined;
+  return /^Bearer /i.test(headers.authorization ?? '');
 }
 
 /** A browser says where a request comes from; a form of another site cannot pretend to be ours. */

@@ -6,12 +6,13 @@ const PURPOSE = 'session';
 const HOLDS_SECONDS = 12 * 3600;
 
 /**
- * An operator's log-in: the time until which it holds, signed. Nothing is stored, so it holds in every API process;
- * another master key ends it.
+ * An operator's log-in: the time until which it holds, signed for the key that was used. Nothing is stored, so it
+ * holds in every API process; it ends when that key or the master key is replaced.
+ * @param operator hash of the key
  */
-export function sessionCookie(keyring: Keyring, now: number, secure: boolean): string {
+export function sessionCookie(keyring: Keyring, operator: string, now: number, secure: boolean): string {
   const until = String(Math.floor(now / 1000) + HOLDS_SECONDS);
-  const value = `${until}.${keyring.token(PURPOSE, until)}`;
+  const value = `${until}.${keyring.token(PURPOSE, `${until} ${operator}`)}`;
   // Strict: no other site can make the browser use it.
   return `${COOKIE}=${value}; Path=/admin; HttpOnly; SameSite=Strict; Max-Age=${HOLDS_SECONDS}${secure ? '; Secure' : ''}`;
 }
@@ -20,9 +21,16 @@ export function noSessionCookie(): string {
   return `${COOKIE}=; Path=/admin; HttpOnly; SameSite=Strict; Max-Age=0`;
 }
 
-export function hasSession(keyring: Keyring, cookies: string | undefined, now: number): boolean {
+/** @param operators hashes of the keys that count now */
+export function hasSession(
+  keyring: Keyring,
+  operators: readonly string[],
+  cookies: string | undefined,
+  now: number,
+): boolean {
   const value = new RegExp(`(?:^|;\\s*)${COOKIE}=(\\d{1,12})\\.([\\w-]{1,128})(?:;|$)`).exec(cookies ?? '');
   if (!value) return false;
   const [, until, token] = value;
-  return Number(until) * 1000 > now && keyring.verifyToken(PURPOSE, until!, token!);
+  if (Number(until) * 1000 <= now) return false;
+  return operators.some((operator) => keyring.verifyToken(PURPOSE, `${until} ${operator}`, token!));
 }

@@ -8,11 +8,14 @@ import type { Access, Caller } from './route.ts';
 /** Who calls, by the `Authorization: Bearer` header. */
 export class Authenticator {
   readonly #services: Pick<Services, 'configs' | 'keyring' | 'shards'>;
+  /** Hashes of the operators' keys. */
+  readonly operators: readonly string[];
   readonly #operators: Buffer[];
 
   constructor(services: Pick<Services, 'configs' | 'keyring' | 'shards'>, apiKeys: string[]) {
     this.#services = services;
-    this.#operators = apiKeys.map((key) => digest(services.keyring, key));
+    this.operators = apiKeys.map((key) => services.keyring.hashApiKey(key));
+    this.#operators = this.operators.map((hash) => Buffer.from(hash, 'base64url'));
   }
 
   /** Constant time in the key: digests of one length are compared, each with each. */

@@ -1,4 +1,5 @@
-import { SealpostError } from '@sealpost/core';
+import { randomUUID } from 'node:crypto';
+import { KeyringError, SealpostError } from '@sealpost/core';
 import { isUnavailable } from '@sealpost/queue';
 import type { Logger } from '@sealpost/telemetry';
 import type { Request, Response } from 'express';
@@ -13,10 +14,14 @@ export const problemAnswer = z
     detail: z.string(),
     code: z.string().describe('Stable; match on this.'),
     errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+    instance: z.string().optional().describe('Of a fault of ours: finds it in the log.'),
   })
   .meta({ id: 'Problem' });
 
 export type Problem = z.output<typeof problemAnswer>;
+
+/** How long a client may go on sending a body that is refused, ms. */
+const LINGER_MS = 2000;
 
 /** What is no error of the catalog tells nothing of itself. */
 export function presentProblem(error: unknown): Problem {
@@ -34,8 +39,12 @@ export function presentProblem(error: unknown): Problem {
 /** Answers with the problem; what is our own fault is logged. */
 export function sendProblem(logger: Logger, request: Request, response: Response, error: unknown): void {
   const known = toSealpostError(error);
-  if (known.code === 'internal_error')
-    logger.error({ err: error, method: request.method, path: request.path }, 'a request failed');
+  const problem = presentProblem(known);
+  if (isOurFault(known)) {
+    problem.instance = `urn:uuid:${randomUUID()}`;
+    const { method, path } = request;
+    logger.error({ err: error, method, path, instance: problem.instance }, 'a request failed');
+  }
   if (response.headersSent) {
     response.end();
     return;
@@ -44,10 +53,36 @@ export function sendProblem(logger: Logger, request: Request, response: Response
   if (known.status === 401) response.setHeader('www-authenticate', 'Bearer');
   if (known.retryAfterSeconds !== undefined)
     response.setHeader('retry-after', String(known.retryAfterSeconds));
-  // A body that was not read to its end would be taken for the next request.
-  if (!request.complete) response.setHeader('connection', 'close');
   response.setHeader('content-type', 'application/problem+json; charset=utf-8');
-  response.end(JSON.stringify(presentProblem(known)));
+  const json = JSON.stringify(problem);
+  if (bodyStillComes(request)) endAfterBody(request, response, json);
+  else response.end(json);
+}
+
+function isOurFault({ status, code }: SealpostError): boolean {
+  return status === 500 || code === 'config_invalid';
+}
+
+/** Whether a part of the body is still on its way, or was not read. */
+export function bodyStillComes({ complete, headers }: Request): boolean {
+  if (complete) return false;
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+}
+
+/**
+ * Answers at once, and closes the connection when the client has stopped sending or has had its time: closed under a
+ * client that still sends, it would be reset, and the answer lost (RFC 9112 §9.6).
+ */
+function endAfterBody(request: Request, response: Response, json: string): void {
+  response.setHeader('connection', 'close');
+  response.setHeader('content-length', Buffer.byteLength(json));
+  response.write(json);
+  const end = () => {
+    clearTimeout(timer);
+    response.end();
+  };
+  const timer = setTimeout(end, LINGER_MS);
+  request.on('end', end).on('close', end).resume();
 }
 
 function toSealpostError(error: unknown): SealpostError {
@@ -57,6 +92,18 @@ function toSealpostError(error: unknown): SealpostError {
       retryAfterSeconds: 5,
       cause: error,
     });
+  }
+  if (error instanceof KeyringError) {
+    return error.code === 'unknown_key'
+      ? new SealpostError(
+          'config_invalid',
+          'A stored record needs a master key that this process does not have.',
+          {
+            retryAfterSeconds: 5,
+            cause: error,
+          },
+        )
+      : new SealpostError('config_invalid', 'A stored record was changed or moved.', { cause: error });
   }
   // Express' own: a path that is not valid percent-encoding, for one.
   const status = error instanceof Error ? (error as { status?: unknown }).status : undefined;

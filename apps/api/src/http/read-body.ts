@@ -56,14 +56,30 @@ async function chunksOf(request: Request, limit: number): Promise<{ chunks: Buff
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
-  } catch {
-    throw new SealpostError('malformed_json', 'The body is not valid JSON.');
+  } catch (error) {
+    throw new SealpostError('malformed_json', `The body is not valid JSON${placeOf(error)}.`);
   }
 }
 
-function assertJson(contentType: string | undefined): void {
-  if (/^\s*application\/([\w.-]+\+)?json\s*(;\s*charset="?utf-8"?\s*)?$/i.test(contentType ?? '')) return;
-  throw new SealpostError('unsupported_media_type', 'Send JSON, with the content type application/json.');
+/** Where V8 stopped, if it tells. The rest of its message may repeat what was sent, so it is not passed on. */
+function placeOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : '';
+  if (message === 'Unexpected end of JSON input') return ': it ends too early';
+  const place = / in JSON at position \d+ \(line (\d+) column (\d+)\)$/.exec(message);
+  return place ? `: line ${place[1]}, column ${place[2]}` : '';
+}
+
+const JSON_TYPE = /^\s*application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i;
+const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]*)/i;
+
+/** JSON, or a type built on it (RFC 6839 §3.1), in UTF-8 (RFC 8259 §8.1); other parameters mean nothing to us. */
+function assertJson(contentType = ''): void {
+  const charset = CHARSET.exec(contentType)?.[1] ?? 'utf-8';
+  if (JSON_TYPE.test(contentType) && /^utf-?8$/i.test(charset)) return;
+  throw new SealpostError(
+    'unsupported_media_type',
+    'Send JSON in UTF-8, with the content type application/json.',
+  );
 }
 
 function tooSlow(): SealpostError {

@@ -1,10 +1,10 @@
-import { parseQuery } from '@sealpost/core';
+import { KeyringError, parseQuery } from '@sealpost/core';
 import type { Request, Response } from 'express';
 import { z } from 'zod';
 import type { Services } from '../services.ts';
 import type { Authenticator } from './authenticate.ts';
 import { idempotencyKeyOf, runOnce } from './idempotent.ts';
-import { sendProblem } from './problem.ts';
+import { bodyStillComes, sendProblem } from './problem.ts';
 import { parseJson, readBody } from './read-body.ts';
 import type { Answer, Caller, Route, RouteContext } from './route.ts';
 
@@ -30,8 +30,9 @@ export async function serveRoute(
             route.handle(context),
           )
         : await route.handle(context);
-    if (!response.headersSent) sendAnswer(response, answer);
+    if (!response.headersSent) sendAnswer(request, response, answer);
   } catch (error) {
+    if (error instanceof KeyringError && error.code === 'unknown_key') services.onUnknownKey?.();
     sendProblem(services.logger, request, response, error);
   }
 }
@@ -43,7 +44,9 @@ async function readContext(
   response: Response,
   caller: Caller,
 ): Promise<RouteContext<never, never>> {
-  const query = parseQuery(route.query ?? NO_QUERY, request.query);
+  // Whoever asks an open route may add what he likes: a probe against caches, for one.
+  const open = typeof route.access === 'object';
+  const query = open && !route.query ? {} : parseQuery(route.query ?? NO_QUERY, request.query);
   const idempotencyKey = idempotencyKeyOf(request.get('idempotency-key'));
   let rawBody = '';
   let body: unknown;
@@ -62,12 +65,15 @@ function untilGone(response: Response): AbortSignal {
   return gone.signal;
 }
 
+/** Without a body there is nothing to stream, whatever the content type says: `is` then answers null. */
 function streams(route: Route, request: Request): boolean {
-  return route.streams !== undefined && request.is(route.streams) !== false;
+  return route.streams !== undefined && typeof request.is(route.streams) === 'string';
 }
 
-function sendAnswer(response: Response, answer: Answer): void {
+function sendAnswer(request: Request, response: Response, answer: Answer): void {
   response.status(answer.status);
+  // Of a body that nobody asked for, no more is awaited.
+  if (bodyStillComes(request)) response.setHeader('connection', 'close');
   for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
   if (answer.html !== undefined) response.type('html').end(answer.html);
   else if (answer.json === undefined && answer.body === undefined) response.end();

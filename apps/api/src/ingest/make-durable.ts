@@ -1,5 +1,5 @@
 import { SealpostError } from '@sealpost/core';
-import type { RedisClient } from '@sealpost/queue';
+import type { Shard } from '@sealpost/queue';
 
 /** Longest wait for disk or replica, ms: below the connection's own command timeout. */
 const WITHIN_MS = 4000;
@@ -14,8 +14,11 @@ export type Barrier = 'none' | 'waitaof' | 'wait';
  * Waits until everything written on this connection is as durable as configured.
  * @throws SealpostError not_durable: the events are stored, and will be delivered unless Redis loses them
  */
-export async function makeDurable(client: RedisClient, barrier: Barrier): Promise<void> {
+export async function makeDurable(shard: Shard, barrier: Barrier): Promise<void> {
   if (barrier === 'none') return;
+  const { client } = shard;
+  // Redis waits for the last write of this very connection; what is waited for may have come over another.
+  await client.set(shard.key('barrier'), '1');
   const reply =
     barrier === 'wait'
       ? await client.call('WAIT', '1', WITHIN_MS)

@@ -30,7 +30,6 @@ export async function publishBatch(
 
 function invalid(errors: FieldError[]): SealpostError {
   const first = errors[0];
-  return new SealpostError('validation_failed', first ? `${first.path} ${first.message}` : 'bad input', {
-    errors,
-  });
+  const detail = `${first?.path || 'the event'} ${first?.message ?? 'is not valid'}`;
+  return new SealpostError('validation_failed', detail, { errors });
 }

@@ -97,6 +97,9 @@ export class PublishEvents {
 
   constructor(options: Options) {
     this.#options = options;
+    options.shards.client.on('close', () => {
+      for (const numbers of this.#numbers.values()) numbers.drop();
+    });
   }
 
   /**
@@ -114,13 +117,19 @@ export class PublishEvents {
       config = await (i === 0 ? this.#options.configs.known(app) : this.#options.configs.load(app));
       if (!config) throw appNotFound(app);
       assertCallerKey(config, caller);
-      ({ stale: left, failure } = await this.#attempt(config, drafts, left, results, admitted));
+      ({ left, failure } = await this.#attempt(config, drafts, left, results, admitted));
     }
-    if (left.length > 0)
-      throw new SealpostError('config_conflict', `App ${app} is changing too fast; try again.`);
+    if (left.length > 0) {
+      failure ??= new SealpostError('config_conflict', `App ${app} is changing too fast; try again.`);
+    }
     const shard = this.#options.shards.get(config!.shard);
     if (admitted.length > 0) this.#options.fault('after-accept');
-    if (failure === undefined) await makeDurable(shard.client, this.#options.barrier);
+    if (failure === undefined) {
+      failure = await makeDurable(shard, this.#options.barrier).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+    }
     await enqueue(shard.queue, admitted).catch((error: unknown) => {
       // Accepted is accepted: the reconciler gives them their jobs.
       this.#options.logger.warn({ err: error, jobs: admitted.length }, 'accepted, but not enqueued yet');
@@ -149,14 +158,14 @@ export class PublishEvents {
     }
   }
 
-  /** One try at those that are left: for which of them the config was too old, and the first error, if any. */
+  /** One try at those that are left: which of them must be tried again, and the first error, if any. */
   async #attempt(
     config: AppConfig,
     drafts: (Draft & { onNumber?: (wait: FirstAttemptsOf) => void })[],
     left: number[],
     results: Published[],
     admitted: Admitted[],
-  ): Promise<{ stale: number[]; failure: unknown }> {
+  ): Promise<{ left: number[]; failure: unknown }> {
     const shard = this.#options.shards.get(config.shard);
     const targets = left.map((i) => {
       const { input, only } = drafts[i]!;
@@ -185,7 +194,7 @@ export class PublishEvents {
         result,
       }));
     });
-    const stale: number[] = [];
+    const again: number[] = [];
     let failure: unknown;
     for (const [j, settled] of (await Promise.allSettled(accepting)).entries()) {
       if (settled.status === 'rejected') {
@@ -193,15 +202,18 @@ export class PublishEvents {
         continue;
       }
       const { prepared, result } = settled.value;
-      if (result.result === 'stale') stale.push(left[j]!);
-      else if (result.result === 'duplicate')
+      if (result.result === 'stale') again.push(left[j]!);
+      else if (result.result === 'taken') {
+        this.#numbersOf(shard).drop();
+        again.push(left[j]!);
+      } else if (result.result === 'duplicate') {
         results[left[j]!] = await this.#known(shard, config, result.number);
-      else {
+      } else {
         results[left[j]!] = published(shard, prepared, result.sequence);
         admitted.push(...admittedOf(shard, prepared));
       }
     }
-    return { stale, failure };
+    return { left: again, failure };
   }
 
   #accept(shard: Shard, config: AppConfig, prepared: Prepared, wait: boolean): Promise<AcceptResult> {

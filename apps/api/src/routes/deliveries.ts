@@ -134,11 +134,11 @@ async function filterOf(
 
 async function retry(services: Services, params: Record<string, string>): Promise<Answer> {
   const { config, shard, delivery } = await find(services, params);
-  if (delivery.endpointId !== null && !config.endpoints.has(delivery.endpointId)) {
-    throw new SealpostError('delivery_not_retryable', 'The endpoint of this delivery has been deleted.');
-  }
   const { result } = await retryDelivery(shard, delivery.number, config.number);
   if (result === 'missing') throw notFound(delivery.id);
+  if (result === 'deleted') {
+    throw new SealpostError('delivery_not_retryable', 'The endpoint of this delivery has been deleted.');
+  }
   if (result === 'expired') {
     throw new SealpostError(
       'payload_expired',

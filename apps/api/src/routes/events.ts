@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   batchInput,
   eventInput,
@@ -14,7 +15,7 @@ import { presentProblem } from '../http/problem.ts';
 import { type Answer, defineRoute, type Route, type RouteContext } from '../http/route.ts';
 import { type BatchItem, type BatchResult, publishBatch } from '../ingest/publish-batch.ts';
 import type { Published } from '../ingest/publish-events.ts';
-import { chunksOfLines } from '../ingest/publish-ndjson.ts';
+import { chunksOfLines, type Line } from '../ingest/publish-ndjson.ts';
 import { readPayload, readPayloads } from '../ingest/read-payload.ts';
 import type { Services } from '../services.ts';
 
@@ -149,7 +150,7 @@ async function publishOne(
   const headers: Record<string, string> = {
     location: `/v1/apps/${app}/events/${encodeURIComponent(published.id)}`,
   };
-  if (wait !== undefined) headers['preference-applied'] = `wait=${wait}`;
+  if (wait !== undefined && !published.duplicate) headers['preference-applied'] = `wait=${wait}`;
   return { status: 202, headers, body: presentPublished(published) };
 }
 
@@ -209,7 +210,10 @@ async function publishStream(
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-function itemOfLine(bytes: Buffer): BatchItem {
+function itemOfLine(bytes: Line): BatchItem {
+  if (bytes === 'too_long') {
+    return { problem: new SealpostError('payload_too_large', 'The line is longer than a body may be.') };
+  }
   let line: string;
   try {
     line = utf8.decode(bytes);
@@ -315,10 +319,12 @@ function presentResult(result: BatchResult): { status: number; event?: unknown; 
  */
 function derivedId(
   services: Services,
-  context: { params: Record<string, string>; idempotencyKey?: string | undefined; request: { path: string } },
+  context: Pick<Context<unknown>, 'params' | 'rawBody' | 'idempotencyKey'> & { request: { path: string } },
 ): string | undefined {
   if (context.idempotencyKey === undefined) return undefined;
-  const name = `${context.params.app}\0${context.request.path}\0${context.idempotencyKey}`;
+  // With the body: the key may be used again for another request once its answer is no longer kept.
+  const body = createHash('sha256').update(context.rawBody).digest('base64url');
+  const name = [context.params.app, context.request.path, context.idempotencyKey, body].join('\0');
   return `evt_${services.keyring.token('event-id', name).slice(0, 32)}`;
 }
 

@@ -4,6 +4,7 @@ import {
   claim,
   type EventRecord,
   type Outcome,
+  parseEventRecord,
   type Retention,
   type Settlement,
   type Shard,
@@ -76,12 +77,15 @@ export async function deliverJob(
     number,
     generation: parsed.generation,
     attempt: claimed.delivery.attempts + 1,
-    event: claimed.eventRecord && (JSON.parse(claimed.eventRecord.toString()) as EventRecord),
+    event: claimed.eventRecord && parseEventRecord(claimed.eventRecord.toString()),
   };
   const ready = await prepare(options, shard, job, claimed, attempted);
-  const settlement = 'status' in ready ? ready : await attempt(options, shard, claimed, attempted, ready);
+  if ('status' in ready) return settleDelivery(shard, ready, options.stop);
+  const { disableEndpoint, ...settlement } = await attempt(options, shard, claimed, attempted, ready);
   const outcome = await settleDelivery(shard, settlement, options.stop);
   options.fault('after-settle');
+  // After SETTLE: should it fail, the next delivery is told 410 as well.
+  if (disableEndpoint) await disableGoneEndpoint(options, ready.event.a, ready.destination);
   return outcome;
 }
 
@@ -103,7 +107,8 @@ async function prepare(
 
   if (job.stalled >= LOST_WORKERS)
     return dead('worker_lost', 'Worker after worker was lost with this delivery.');
-  if (!event || !eventRecord || !body) return dead('payload_expired', 'The payload is no longer kept.');
+  if (!eventRecord || !body) return dead('payload_expired', 'The payload is no longer kept.');
+  if (!event) return dead('seal_invalid', 'The stored event is not the one that was accepted.');
   const verdict = checkSeal(
     keyring,
     { shard: shard.number, number: attempted.number },
@@ -143,7 +148,7 @@ async function attempt(
   claimed: Claimed,
   attempted: Attempted,
   { event, body, destination }: Ready,
-): Promise<Settlement> {
+): Promise<Settlement & { disableEndpoint: boolean }> {
   const { delivery } = claimed;
   const request = signRequest({
     shard: shard.number,
@@ -159,7 +164,7 @@ async function attempt(
 
   const retry = retryPolicyOf(event, destination);
   const retriesLeft = retry.max_retries - (delivery.attempts - delivery.retryBase);
-  const { disableEndpoint, ...settlement } = settlementOf(
+  const settlement = settlementOf(
     attempted,
     outcome,
     retry,
@@ -168,8 +173,6 @@ async function attempt(
     options.retention,
     options.random,
   );
-  // Before SETTLE: a crash in between repeats the attempt, which says 410 again.
-  if (disableEndpoint) await disableGoneEndpoint(options.configs, event.a, destination, options.now());
   logAttempt(options.logger, shard, attempted, event, destination, settlement, outcome.durationMs);
   return settlement;
 }

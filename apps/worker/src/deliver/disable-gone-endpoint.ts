@@ -1,13 +1,14 @@
-import { SealpostError } from '@sealpost/core';
-import type { Configs } from '@sealpost/store';
+import type { DeliverOptions } from './deliver-job.ts';
 import type { Destination } from './load-endpoint.ts';
 
-/** A receiver that answers 410 wants no more: its endpoint is disabled, and its backlog held. */
+/**
+ * A receiver that answers 410 wants no more: its endpoint is disabled, and its backlog held. Never fails: what has been
+ * settled stays settled.
+ */
 export async function disableGoneEndpoint(
-  configs: Configs,
+  { configs, logger, now }: Pick<DeliverOptions, 'configs' | 'logger' | 'now'>,
   app: string,
   destination: Destination,
-  now: number,
 ): Promise<void> {
   const id = destination.endpoint?.record.id;
   if (id === undefined) return;
@@ -15,11 +16,11 @@ export async function disableGoneEndpoint(
     await configs.change(app, (config) => {
       const endpoint = config.endpoints.get(id);
       if (!endpoint?.enabled) return undefined;
-      const disabled = { ...endpoint, enabled: false, disabledReason: 'gone', updatedAt: now };
+      const disabled = { ...endpoint, enabled: false, disabledReason: 'gone', updatedAt: now() };
       return { endpoints: { [id]: disabled }, hold: [endpoint.number] };
     });
+    logger.warn({ app, endpoint: id }, 'disabled: its receiver answered 410');
   } catch (error) {
-    // Deleted meanwhile: there is nothing left to disable.
-    if (!(error instanceof SealpostError && error.code === 'app_not_found')) throw error;
+    logger.warn({ err: error, app, endpoint: id }, 'its receiver answered 410, but it could not be disabled');
   }
 }

@@ -14,14 +14,14 @@ const defaults = z
 
 export const appInput = z
   .strictObject({
-    name: fields.name.exactOptional(),
+    name: fields.name.nullable().exactOptional(),
     wire_profile: fields.wireProfile.exactOptional(),
     signing_secret: fields.secret
       .nullable()
       .exactOptional()
       .describe('Used where an endpoint has none. Left out, the stored one is kept; null removes it.'),
     defaults: defaults.default({}),
-    max_endpoints: z.int().min(0).max(MAX_ENDPOINTS).exactOptional(),
+    max_endpoints: z.int().min(0).max(MAX_ENDPOINTS).nullable().exactOptional(),
     metadata: metadata.default({}),
   })
   .meta({ id: 'AppInput', description: 'The settings of an app, replaced as a whole.' });
@@ -29,7 +29,7 @@ export const appInput = z
 export type AppInput = z.infer<typeof appInput>;
 
 export const keyInput = z
-  .strictObject({ name: fields.name.exactOptional() })
+  .strictObject({ name: fields.name.nullable().exactOptional() })
   .meta({ id: 'KeyInput', description: 'A new API key, which may act in this app only.' });
 
 export type KeyInput = z.infer<typeof keyInput>;

@@ -55,7 +55,10 @@ describe.each([
     expect(parser.parse(schema, input)).toEqual(input);
   });
 
-  it('refuses null', () => expect(errorsOf(schema, { url, name: null })).toHaveLength(1));
+  it('takes a null name, as it is shown, and no other null', () => {
+    expect(errorsOf(schema, { url, name: null })).toHaveLength(0);
+    expect(errorsOf(schema, { url, metadata: null })).toHaveLength(1);
+  });
 });
 
 describe('fields that are not built yet', () => {

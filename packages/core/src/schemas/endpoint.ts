@@ -29,7 +29,7 @@ const enabled = z.boolean().describe('A disabled endpoint gets no deliveries.');
 
 /** What POST and PUT have in common: a whole endpoint, in which what is left out gets its default. */
 const whole = {
-  name: name.exactOptional(),
+  name: name.nullable().exactOptional(),
   url,
   description: fields.description.default(''),
   event_types: eventTypes.default([]),

@@ -86,7 +86,10 @@ function recordOf<V>(max: number, entryProblem: EntryProblem, keysProblem?: type
 function metadataProblem(key: string, value: unknown): string | undefined {
   if (key.length === 0 || key.length > MAX_METADATA_KEY_LENGTH)
     return `must have a name of 1–${MAX_METADATA_KEY_LENGTH} characters`;
+  // Half a surrogate pair is no text: other parsers of what is stored refuse it.
+  if (!key.isWellFormed()) return 'must have a name that is valid Unicode';
   if (typeof value === 'string') {
+    if (!value.isWellFormed()) return 'must be valid Unicode';
     return Buffer.byteLength(value) > MAX_METADATA_BYTES
       ? `must have at most ${MAX_METADATA_BYTES} bytes`
       : undefined;

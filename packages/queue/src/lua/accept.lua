@@ -5,27 +5,43 @@
 --       10 retention of records, ms  11 retention of bodies, ms
 --       12 … the deliveries' records, in order of their numbers, which begin at the event's
 -- Returns {'stale'} when the config is newer (nothing is written; match again),
---         {'duplicate', number} when the own id is known, {'accepted', sequence or 0}.
+--         {'duplicate', number} when the own id is known, {'accepted', sequence or 0},
+--         {'taken'} when a number is somebody else's (Redis lost what it had given out): take others.
 -- Keeps: an event is stored with all its deliveries or not at all, and never matched against old endpoints. The
 -- first write is an HSET, so a Redis that is full refuses it before anything is written.
 local app, number = ARGV[1], tonumber(ARGV[3])
+local bucket, field = place(number)
+local present = redis.call('HMGET', p .. 'e:' .. bucket, field, field .. 's')
+if present[1] == ARGV[4] then return { 'accepted', tonumber(present[2] or 0) } end -- sent again
+if present[1] then return { 'taken' } end
 if redis.call('HGET', p .. 'cfg:' .. app, 'v') ~= ARGV[2] then return { 'stale' } end
 local own, correlation = ARGV[6], ARGV[7]
 if own ~= '' then
   local known = redis.call('HGET', p .. 'u:' .. app, own)
-  if known and known ~= ARGV[3] then return { 'duplicate', known } end
+  if known then return { 'duplicate', known } end
+end
+
+-- One command a bucket and an index, however wide the fan-out.
+local records, fields_of = {}, {}
+for i = 12, #ARGV do
+  local b, f = place(number + i - 12)
+  if not records[b] then records[b], fields_of[b] = {}, {} end
+  fields_of[b][#fields_of[b] + 1] = f
+  records[b][#records[b] + 1] = f
+  records[b][#records[b] + 1] = ARGV[i]
+end
+for b, fields in pairs(fields_of) do
+  for _, record in pairs(redis.call('HMGET', p .. 'd:' .. b, unpack(fields))) do
+    if record then return { 'taken' } end
+  end
 end
 
 local now = now_ms()
-local bucket, field = place(number)
-if redis.call('HEXISTS', p .. 'e:' .. bucket, field) == 1 then -- sent again after a lost connection
-  return { 'accepted', tonumber(redis.call('HGET', p .. 'e:' .. bucket, field .. 's') or 0) }
-end
 redis.call('HSET', p .. 'b:' .. bucket, field, ARGV[5])
 local sequence = 0
 if correlation ~= '' then
   sequence = redis.call('HINCRBY', p .. 'k:' .. app .. ':' .. correlation, 'seq', 1)
-  redis.call('HSET', p .. 'k:' .. app .. ':' .. correlation, 'last', ARGV[3])
+  redis.call('HINCRBY', p .. 'k:' .. app .. ':' .. correlation, 'kept', 1)
   redis.call('HSET', p .. 'e:' .. bucket, field, ARGV[4], field .. 's', sequence)
 else
   redis.call('HSET', p .. 'e:' .. bucket, field, ARGV[4])
@@ -33,16 +49,11 @@ end
 if own ~= '' then redis.call('HSET', p .. 'u:' .. app, own, ARGV[3]) end
 if ARGV[8] ~= '' then redis.call('SET', p .. 'w:' .. ARGV[3], ARGV[8], 'EX', 60) end
 
--- One command a bucket and an index, however wide the fan-out.
-local by_bucket, opened, indexed, watched, by_status = {}, {}, {}, {}, {}
+local opened, indexed, watched, by_status = {}, {}, {}, {}
 local open = 0
 for i = 12, #ARGV do
   local n = number + i - 12
-  local b, f = place(n)
-  local fields = by_bucket[b]
-  if not fields then fields = {}; by_bucket[b] = fields; opened[b] = 0 end
-  fields[#fields + 1] = f
-  fields[#fields + 1] = ARGV[i]
+  local b = place(n)
   local status = string.byte(ARGV[i], 1)
   local endpoint = struct.unpack('>I4', ARGV[i], 21)
   by_status[status] = (by_status[status] or 0) + 1
@@ -53,14 +64,14 @@ for i = 12, #ARGV do
   end
   if is_open(status) then
     open = open + 1
-    opened[b] = opened[b] + 1
+    opened[b] = (opened[b] or 0) + 1
     watched[#watched + 1] = int(now + ARGV[9])
     watched[#watched + 1] = int(n)
   end
 end
-for b, fields in pairs(by_bucket) do
+for b, fields in pairs(records) do
   redis.call('HSET', p .. 'd:' .. b, unpack(fields))
-  if opened[b] > 0 then
+  if opened[b] then
     redis.call('HINCRBY', p .. 'd:' .. b, 'o', opened[b])
   elseif tonumber(redis.call('HGET', p .. 'd:' .. b, 'o') or 0) <= 0 then
     schedule_drop('d', b, now + ARGV[10])

@@ -22,8 +22,6 @@ for _, member in ipairs(numbers) do
 end
 if #numbers < tonumber(ARGV[1]) then
   redis.call('HDEL', p .. 'doomed', owner)
-  redis.call('DEL', p .. 'lane:' .. owner, p .. 'q:' .. owner)
-  redis.call('SREM', p .. 'ring', owner)
 else
   redis.call('HSET', p .. 'doomed', owner, kind .. ':' .. int(at + #numbers))
 end

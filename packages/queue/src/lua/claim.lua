@@ -27,6 +27,10 @@ if d.endpoint > 0 and redis.call('HGET', p .. 'lane:' .. int(d.endpoint), 'held'
   return { 'held' }
 end
 redis.call('ZADD', p .. 'watch', int(now + ARGV[4]), int(number))
+if has_flag(d.flags, FLAG_WAITING) then -- held before, and its lane opened: it runs by this job, not by its lane's list
+  d.flags = without_flag(d.flags, FLAG_WAITING)
+  write(d)
+end
 local bucket, field = place(d.event)
 local event = redis.call('HMGET', p .. 'e:' .. bucket, field, field .. 's')
 return { 'run', redis.call('HGET', p .. 'd:' .. d.bucket, d.field), int(d.event), event[1], event[2] or '',

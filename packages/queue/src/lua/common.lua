@@ -2,6 +2,7 @@
 -- from it, and so lies in the same Redis Cluster slot.
 local p = KEYS[1]
 local BUCKET = 128
+local RECORD_BYTES = 63
 local LAYOUT = '>BBI2I2I2I2I6I4I4I6I6I2BI4c20'
 local PENDING, RETRYING, DELIVERED, DEAD, SKIPPED, CANCELLED = 0, 1, 2, 3, 4, 5
 local FLAG_WAIT, FLAG_WAITING, FLAG_CORRELATED = 1, 2, 4
@@ -18,11 +19,12 @@ local function now_ms()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
--- The record as a table; see delivery-record.ts for the fields.
+-- The record as a table, or nil; see delivery-record.ts for the fields.
 local function read(number)
   local bucket, field = place(number)
   local bytes = redis.call('HGET', p .. 'd:' .. bucket, field)
-  if not bytes then return nil end
+  -- What has another length was not written by us: one bad record must not stop a script for all others.
+  if not bytes or #bytes ~= RECORD_BYTES then return nil end
   local d = { number = number, bucket = bucket, field = field }
   d.status, d.flags, d.generation, d.attempts, d.job_base, d.retry_base, d.event, d.app, d.endpoint, d.created,
     d.due, d.code, d.reason, d.key, d.seal = struct.unpack(LAYOUT, bytes)
@@ -49,7 +51,7 @@ local function close_one(d, now, keep, keep_body)
   if redis.call('HINCRBY', p .. 'd:' .. d.bucket, 'o', -1) <= 0 then schedule_drop('d', d.bucket, now + keep) end
   local bucket = place(d.event)
   if redis.call('HINCRBY', p .. 'e:' .. bucket, 'o', -1) <= 0 then
-    -- A day longer than its deliveries, so that no delivery is ever listed without its event.
+    -- After its deliveries; expire.lua waits for those that have younger neighbours.
     schedule_drop('e', bucket, now + keep + 86400000)
     schedule_drop('b', bucket, now + keep_body)
   end
@@ -87,10 +89,14 @@ local function event_of(d)
   return redis.call('HGET', p .. 'e:' .. bucket, field)
 end
 
+-- An event record's fields; none when it is gone, or not JSON.
+local function event_in(text)
+  local ok, event = pcall(cjson.decode, text or '')
+  return ok and type(event) == 'table' and event or {}
+end
+
 local function correlation_of(d)
-  if not has_flag(d.flags, FLAG_CORRELATED) then return nil end
-  local record = event_of(d)
-  return record and cjson.decode(record).c
+  return has_flag(d.flags, FLAG_CORRELATED) and event_in(event_of(d)).c or nil
 end
 
 -- The job that carries generation `g` of a delivery, as ids.ts formats it.
@@ -104,10 +110,11 @@ local function base32(n, width)
   end
   return text
 end
-local function job_id(number, generation)
+local function id(kind, number)
   local shard = tonumber(string.match(p, '^{sp:(%d+)}'))
-  return 'dlv_' .. base32(shard, 2) .. base32(number, 10) .. '-' .. int(generation)
+  return kind .. '_' .. base32(shard, 2) .. base32(number, 10)
 end
+local function job_id(number, generation) return id('dlv', number) .. '-' .. int(generation) end
 
 -- A new job for a delivery: the old one, if BullMQ still has it, becomes stale.
 local function next_generation(d)

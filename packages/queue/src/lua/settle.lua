@@ -16,6 +16,11 @@ local now = now_ms()
 local current = d.generation == generation and d.attempts < attempt and (is_open(d.status) or d.status == DEAD)
 local late_success = not current and status == DELIVERED and d.status ~= DELIVERED
 if not current and not late_success then
+  if d.status == CANCELLED and d.generation == generation and d.attempts < attempt and ARGV[8] ~= '' then
+    d.attempts, d.code = attempt, tonumber(ARGV[6]) -- made before it was cancelled: part of the record all the same
+    redis.call('HSET', p .. 't:' .. d.bucket, d.field .. ':' .. int(attempt), ARGV[8])
+    write(d)
+  end
   return { d.status, d.reason, int(math.max(0, d.due - now)), d.attempts, d.code, 0 }
 end
 
@@ -26,7 +31,7 @@ if ARGV[8] ~= '' then
 end
 d.reason, d.code = tonumber(ARGV[5]), tonumber(ARGV[6])
 d.due = status == RETRYING and now + ARGV[7] or now
-set_status(d, status, ARGV[9], now, tonumber(ARGV[10]), tonumber(ARGV[11]))
+set_status(d, status, ARGV[9] ~= '' and ARGV[9] or nil, now, tonumber(ARGV[10]), tonumber(ARGV[11]))
 if status == RETRYING then
   redis.call('ZADD', p .. 'watch', int(d.due + ARGV[12]), int(number))
 else
