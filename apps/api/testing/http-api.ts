@@ -76,7 +76,7 @@ export async function startHttpApi(
           ...(body !== undefined && { 'content-type': 'application/json' }),
           ...headers,
         },
-        ...(body !== undefined && { body: body as BodyInit }),
+        ...(body !== undefined && { body: body as string }),
       }),
     keyOf: async (app) => {
       await ensureApp(configs, keyring, app, Date.now());

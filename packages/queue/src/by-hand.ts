@@ -5,7 +5,9 @@ import { type Admitted, enqueue, removeJobs } from './jobs.ts';
 import { type ScriptReply, text } from './scripts.ts';
 import type { Shard } from './shard.ts';
 
-export type RetryResult = { result: 'retry' | 'open' | 'expired' | 'exhausted' | 'deleted' | 'missing' };
+export type RetryResult = {
+  result: 'retry' | 'open' | 'running' | 'expired' | 'exhausted' | 'deleted' | 'missing';
+};
 
 /**
  * RETRY (lua/retry.lua) and its job. Should the process die before the job is added, the reconciler adds it.
@@ -40,6 +42,7 @@ export async function cancelDelivery(
     reasonNumber(reason),
     retention.recordsMs,
     retention.bodiesMs,
+    ADMITTED_WITHIN_MS + 1000,
   ])) as ScriptReply[];
   const result = text(reply[0]);
   if (result === 'ended') return { result, status: STATUSES[Number(text(reply[1]))]! };

@@ -386,6 +386,16 @@ describe('by hand', () => {
     expect(await retryDelivery(shard, number, APP)).toEqual({ result: 'deleted' });
   });
 
+  it('retry waits for the attempt that was under way when the delivery was cancelled', async () => {
+    const { number } = await publish();
+    await claim(shard, number, 1, 0);
+    await cancelDelivery(shard, number, APP, 'cancelled_by_request', RETENTION);
+    expect(await retryDelivery(shard, number, APP)).toEqual({ result: 'running' });
+    await settle(shard, settlement(number, { status: 'dead', reason: 'timeout', statusCode: 0 }));
+    expect(await retryDelivery(shard, number, APP)).toEqual({ result: 'retry' });
+    expect(await claim(shard, number, 2, 0)).toMatchObject({ result: 'run', delivery: { attempts: 1 } });
+  });
+
   it('an attempt that fails after a cancel is still in the log', async () => {
     const { number } = await publish();
     await cancelDelivery(shard, number, APP, 'cancelled_by_request', RETENTION);

@@ -9,16 +9,19 @@
  * | `sp:keys` | hash | HMAC of an API key → app name (a hint; the app's config is the truth) |
  * | `sp:master` | set | ids of the master keys with which something here was written |
  * | `n` / `own` | counter | last number of an event or delivery / of an app or endpoint ("owner") |
- * | `cfg:{app}` | hash | the app's version `v`, its record `app`, its endpoints `ep_…`, its keys `k:…` |
+ * | `cfg:{app}` | hash | the app's version `v`, the last `change`, its record `app`, its endpoints `ep_…`, its keys `k:…` |
  * | `d:{bucket}` | hash | delivery records by number within the bucket; `o`: how many are open |
  * | `t:{bucket}` | hash | attempts, field `{number}:{attempt}` |
  * | `e:{bucket}` | hash | event records; `{number}s`: sequence; `o`: open deliveries of these events |
  * | `b:{bucket}` | hash | event bodies |
  * | `x:{owner}` / `c:{owner}` | list / hash | deliveries of an owner, newest first / their count by status |
  * | `u:{app}` | hash | an event's own id → its number |
- * | `k:{app}:{correlation}` | hash | `seq`, and deliveries by status |
+ * | `k:{app}:{correlation}` | hash | `seq`, how many of its events are `kept`, and deliveries by status |
  * | `kx:{app}:{correlation}` | list | deliveries of this correlation, newest first |
  * | `lane:{endpoint}` / `q:{endpoint}` | hash / list | flow control of a lane / what waits in it |
+ * | `i:{app}:{hash}` | string | an idempotency key: the body's hash, then the encrypted answer; 24 h |
+ * | `w:{event}` | string | channel that is told of first attempts; 60 s |
+ * | `probe`, `barrier` | string | written to see whether writes are taken, or have reached disk or replica |
  * | `ring` | set | open lanes in which something waits |
  * | `watch` | zset | deliveries that have a job, by the time at which they should have moved |
  * | `doomed` | hash | owners whose open deliveries are being cancelled → position reached |

@@ -107,6 +107,8 @@ function toSealpostError(error: unknown): SealpostError {
   }
   // Express' own: a path that is not valid percent-encoding, for one.
   const status = error instanceof Error ? (error as { status?: unknown }).status : undefined;
+  if (status === 413)
+    return new SealpostError('payload_too_large', 'The body is too large.', { cause: error });
   if (typeof status === 'number' && status >= 400 && status < 500) {
     return new SealpostError('malformed_request', 'The path or a header of the request is malformed.', {
       cause: error,

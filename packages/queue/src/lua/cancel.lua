@@ -1,5 +1,6 @@
 -- CANCEL: ends an open delivery without another attempt.
 -- ARGV: 1 delivery number  2 app (owner number)  3 reason  4 retention of records, ms  5 retention of bodies, ms
+--       6 ms within which what is admitted must have moved
 -- Returns {'cancelled', generation} (its job, if any, is of no use now), {'ended', status}, {'missing'}.
 -- Keeps: an attempt under way may still succeed, and then the delivery is delivered (SETTLE).
 local number = tonumber(ARGV[1])
@@ -7,7 +8,10 @@ local d = read(number)
 if not d or int(d.app) ~= ARGV[2] then return { 'missing' } end
 if not is_open(d.status) then return { 'ended', d.status } end
 local now = now_ms()
-redis.call('ZREM', p .. 'watch', int(number))
+-- Only a claim is watched for longer than an admission. One under way stays watched, so that RETRY does not begin
+-- another attempt beside it; SETTLE, or else its time, ends that.
+local watched = tonumber(redis.call('ZSCORE', p .. 'watch', int(number)) or 0)
+if d.due > now or watched <= now + tonumber(ARGV[6]) then redis.call('ZREM', p .. 'watch', int(number)) end
 set_status(d, CANCELLED, correlation_of(d), now, tonumber(ARGV[4]), tonumber(ARGV[5]))
 d.reason, d.due = tonumber(ARGV[3]), now
 write(d)

@@ -16,7 +16,10 @@ local now = now_ms()
 if counted < d.attempts - d.job_base and (d.status == RETRYING or d.status == DEAD) then
   return { 'settled', d.status, d.reason, int(math.max(0, d.due - now)), d.attempts, d.code }
 end
-if d.status == DELIVERED or d.status == SKIPPED or d.status == CANCELLED then return { 'gone' } end
+if d.status == DELIVERED or d.status == SKIPPED or d.status == CANCELLED then
+  redis.call('ZREM', p .. 'watch', int(number)) -- a cancelled one whose worker died: nothing is under way any more
+  return { 'gone' }
+end
 if d.endpoint > 0 and redis.call('HGET', p .. 'lane:' .. int(d.endpoint), 'held') then
   redis.call('ZREM', p .. 'watch', int(number))
   if is_open(d.status) and not has_flag(d.flags, FLAG_WAITING) then

@@ -18,6 +18,7 @@ local late_success = not current and status == DELIVERED and d.status ~= DELIVER
 if not current and not late_success then
   if d.status == CANCELLED and d.generation == generation and d.attempts < attempt and ARGV[8] ~= '' then
     d.attempts, d.code = attempt, tonumber(ARGV[6]) -- made before it was cancelled: part of the record all the same
+    redis.call('ZREM', p .. 'watch', int(number))
     redis.call('HSET', p .. 't:' .. d.bucket, d.field .. ':' .. int(attempt), ARGV[8])
     write(d)
   end
