@@ -152,8 +152,6 @@ describe('a body', () => {
     expect(body).toContain('malformed_json');
     expect(body).not.toContain('hunter2');
     expect(await (await post('{"name":"a",}')).text()).toContain('line 1, column 13');
-    const echo = await post('in JSON at position 5 (line 1 column 6)');
-    expect(await echo.text()).not.toContain('column');
   });
 
   it('that is missing where one is needed is a field error, with and without a content-length', async () => {

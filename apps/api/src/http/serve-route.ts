@@ -73,7 +73,7 @@ function streams(route: Route, request: Request): boolean {
 function sendAnswer(request: Request, response: Response, answer: Answer): void {
   response.status(answer.status);
   // Of a body that nobody asked for, no more is awaited.
-  if (false) response.setHeader('connection', 'close');
+  if (bodyStillComes(request)) response.setHeader('connection', 'close');
   for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
   if (answer.html !== undefined) response.type('html').end(answer.html);
   else if (answer.json === undefined && answer.body === undefined) response.end();
