@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 
 /** Whether a TCP server can listen on this address now. */
@@ -24,15 +25,20 @@ export async function findFreePort(
   return anyFreePort(host);
 }
 
-/** A port that the system says is free. Another process may take it before you do, so be ready to try again. */
-export function anyFreePort(host = '127.0.0.1'): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen({ port: 0, host }, () => {
-      const address = server.address();
-      if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
-      server.close(() => resolve(address.port));
-    });
-  });
+/** Below the ports that systems give out by themselves, so that no `listen(0)` elsewhere takes one before its user does. */
+const CHOICE = { from: 15_000, to: 31_000 };
+
+/**
+ * A free port, chosen at random so that several who look at the same time find different ones, and never one that this
+ * process has had before. Another process may still take it before you do.
+ */
+export async function anyFreePort(host = '127.0.0.1'): Promise<number> {
+  for (;;) {
+    const port = randomInt(CHOICE.from, CHOICE.to);
+    if (given.has(port)) continue;
+    given.add(port);
+    if (await isPortFree(port, host)) return port;
+  }
 }
+
+const given = new Set<number>();

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findRedisServer } from '@sealpost/scripts/find-redis';
+import { anyFreePort } from '@sealpost/scripts/ports';
 import { connect, type RedisClient, whenReady } from './src/connection.ts';
 
 /** A real Redis of a test's own, which ends with it. */
@@ -12,7 +12,7 @@ export type TestRedis = { url: string; client: RedisClient; stop(): Promise<void
 
 /** @param options further options of redis-server, as `--maxmemory 10mb` */
 export async function startTestRedis(options: string[] = []): Promise<TestRedis> {
-  const port = await freePort();
+  const port = await anyFreePort();
   const dir = mkdtempSync(join(tmpdir(), 'sealpost-redis-'));
   const base = [
     '--port',
@@ -50,13 +50,4 @@ export async function startTestRedis(options: string[] = []): Promise<TestRedis>
 async function failed(server: ChildProcess): Promise<never> {
   const [reason] = await Promise.race([once(server, 'error'), once(server, 'exit')]);
   throw new Error(`redis-server did not start: ${String(reason)}`);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
