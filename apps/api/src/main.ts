@@ -22,7 +22,9 @@ import { endpointRoutes } from './routes/endpoints.ts';
 import { eventRoutes } from './routes/events.ts';
 import { healthRoutes } from './routes/health.ts';
 import { keyRoutes } from './routes/keys.ts';
+import { publishRoutes } from './routes/publish.ts';
 import { referenceRoutes } from './routes/reference.ts';
+import { testRoutes } from './routes/test-endpoint.ts';
 import type { Services } from './services.ts';
 
 const VERSION = '0.1.0';
@@ -129,6 +131,8 @@ function allRoutes(services: Services, readiness: Readiness): Route[] {
     ...appRoutes(services),
     ...keyRoutes(services),
     ...endpointRoutes(services),
+    ...testRoutes(services),
+    ...publishRoutes(services),
     ...eventRoutes(services),
     ...deliveryRoutes(services),
     ...correlationRoutes(services),

@@ -7,6 +7,8 @@ import { endpointRoutes } from '../routes/endpoints.ts';
 import { eventRoutes } from '../routes/events.ts';
 import { healthRoutes } from '../routes/health.ts';
 import { keyRoutes } from '../routes/keys.ts';
+import { publishRoutes } from '../routes/publish.ts';
+import { testRoutes } from '../routes/test-endpoint.ts';
 import type { Services } from '../services.ts';
 import { docsPage } from './docs-page.ts';
 import { openApiDocument } from './openapi.ts';
@@ -19,6 +21,8 @@ const routes: Route[] = [
   ...keyRoutes(none),
   ...endpointRoutes(none),
   ...eventRoutes(none),
+  ...publishRoutes(none),
+  ...testRoutes(none),
   ...deliveryRoutes(none),
   ...correlationRoutes(none),
   ...healthRoutes(async () => undefined),

@@ -1,6 +1,8 @@
 import { eventInput, type FieldError, type InputParser, SealpostError } from '@sealpost/core';
 import type { Caller } from '../http/route.ts';
-import type { Draft, PublishEvents, Published } from './publish-events.ts';
+import type { Draft } from './prepare-event.ts';
+import type { PublishEvents } from './publish-events.ts';
+import type { Published } from './published-event.ts';
 
 /** One event of a batch as it was sent: parsed, and the text of its payload. */
 export type BatchItem = { value: unknown; payload(): string } | { problem: SealpostError };

@@ -1,17 +1,13 @@
-import { type EventInput, formatId, JSON_CONTENT_TYPE, type Keyring, SealpostError } from '@sealpost/core';
+import { type Keyring, SealpostError } from '@sealpost/core';
 import {
   type AcceptResult,
   type Admitted,
   accept,
-  type DeliveryRecord,
-  type EventRecord,
   enqueue,
-  eventId,
   Numbers,
   type Retention,
   type Shard,
   type Shards,
-  webhookSecretAad,
 } from '@sealpost/queue';
 import {
   type AppConfig,
@@ -26,40 +22,13 @@ import { assertCallerKey } from '../http/authenticate.ts';
 import type { Caller } from '../http/route.ts';
 import type { FirstAttempts, FirstAttemptsOf } from './await-first-attempts.ts';
 import { type Barrier, makeDurable } from './make-durable.ts';
-import { matchEndpoints, type Target } from './match-endpoints.ts';
-import { sealDeliveries } from './seal-deliveries.ts';
+import { matchEndpoints } from './match-endpoints.ts';
+import { admittedOf, type Draft, type Prepared, prepareEvent } from './prepare-event.ts';
+import { knownPublished, newlyPublished, type Published } from './published-event.ts';
 import type { ShedLoad } from './shed-load.ts';
 
 /** How often one publish is matched anew because the app's config changed meanwhile. */
 const TRIES = 10;
-
-/** An event to publish, validated. */
-export type Draft = {
-  input: EventInput;
-  /** JSON text of the payload, as it was sent. */
-  payload: string;
-  /** Id derived from the request's Idempotency-Key, for an event that brings none. */
-  derivedId?: string | undefined;
-  /** A single endpoint to send it to, subscribed or not: a test. */
-  only?: Target | undefined;
-};
-
-export type PublishedDelivery = {
-  id: string;
-  number: number;
-  endpointId: string | null;
-  status: DeliveryRecord['status'];
-};
-export type Published = {
-  id: string;
-  number: number;
-  type: string;
-  sequence: number | null;
-  createdAt: number;
-  deliveries: PublishedDelivery[];
-  /** The id was known: this is the event that was published with it before. */
-  duplicate: boolean;
-};
 
 /** Called at a named step; kills the process in tests of what a crash there does. */
 export type FaultPoint = (step: 'after-accept') => void;
@@ -76,15 +45,6 @@ type Options = {
   shed: ShedLoad;
   fault: FaultPoint;
   logger: Logger;
-};
-
-type Prepared = {
-  draft: Draft;
-  number: number;
-  record: EventRecord;
-  recordText: string;
-  deliveries: DeliveryRecord[];
-  targets: Target[];
 };
 
 /**
@@ -180,7 +140,8 @@ export class PublishEvents {
       const draft = drafts[i]!;
       const number = next;
       next += Math.max(1, targets[j]!.length);
-      const prepared = this.#prepare(config, draft, number, targets[j]!, draft.onNumber !== undefined);
+      const waitedFor = draft.onNumber !== undefined;
+      const prepared = prepareEvent(this.#options.keyring, config, draft, number, targets[j]!, waitedFor);
       draft.onNumber?.(
         this.#options.firstAttempts.expect(
           shard.number,
@@ -209,8 +170,8 @@ export class PublishEvents {
       } else if (result.result === 'duplicate') {
         results[left[j]!] = await this.#known(shard, config, result.number);
       } else {
-        results[left[j]!] = published(shard, prepared, result.sequence);
-        admitted.push(...admittedOf(shard, prepared));
+        results[left[j]!] = newlyPublished(shard.number, prepared, result.sequence);
+        admitted.push(...admittedOf(shard.number, prepared));
       }
     }
     return { left: again, failure };
@@ -231,19 +192,6 @@ export class PublishEvents {
     });
   }
 
-  #prepare(config: AppConfig, draft: Draft, number: number, targets: Target[], waitedFor: boolean): Prepared {
-    const { keyring } = this.#options;
-    const record = eventRecord(config, draft, number, targets.length, keyring);
-    const place = { shard: config.shard, number };
-    return {
-      draft,
-      number,
-      record,
-      targets,
-      ...sealDeliveries(keyring, place, record, draft.payload, targets, waitedFor),
-    };
-  }
-
   async #known(shard: Shard, config: AppConfig, number: number): Promise<Published> {
     const event = await this.#options.events.read(shard, number);
     if (!event)
@@ -252,17 +200,10 @@ export class PublishEvents {
         'The event with this id has just expired; publish it again.',
       );
     const deliveries = await this.#options.deliveries.read(shard, deliveryNumbers(event));
-    return {
-      id: event.id,
-      number,
-      type: event.record.t,
-      sequence: event.sequence,
-      createdAt: event.record.at,
-      deliveries: deliveries
-        .filter(({ record }) => record.app === config.number)
-        .map(({ id, number, endpointId, record }) => ({ id, number, endpointId, status: record.status })),
-      duplicate: true,
-    };
+    return knownPublished(
+      event,
+      deliveries.filter(({ record }) => record.app === config.number),
+    );
   }
 
   async #withStatuses(app: string, event: Published): Promise<Published> {
@@ -290,69 +231,4 @@ export class PublishEvents {
     }
     return numbers;
   }
-}
-
-function eventRecord(
-  config: AppConfig,
-  draft: Draft,
-  number: number,
-  count: number,
-  keyring: Keyring,
-): EventRecord {
-  const { input } = draft;
-  const record: EventRecord = { a: config.app, n: config.number, t: input.type, at: Date.now(), k: count };
-  const ownId = input.id ?? draft.derivedId;
-  if (ownId !== undefined) record.i = ownId;
-  if (input.correlation_id !== undefined) record.c = input.correlation_id;
-  if (input.environment !== undefined) record.e = input.environment;
-  if (input.attributes !== undefined) record.x = input.attributes;
-  if (input.content_type !== undefined && input.content_type !== JSON_CONTENT_TYPE)
-    record.ct = input.content_type;
-  if (input.webhook_url !== undefined) record.u = input.webhook_url;
-  if (input.webhook_secret !== undefined) {
-    record.s = keyring.encrypt(input.webhook_secret, webhookSecretAad(config.app, config.shard, number));
-  }
-  if (input.wire_profile !== undefined) record.w = input.wire_profile;
-  if (input.retry !== undefined) record.r = input.retry;
-  return record;
-}
-
-function published(
-  shard: Shard,
-  { record, number, deliveries, targets }: Prepared,
-  sequence: number,
-): Published {
-  return {
-    id: eventId(shard.number, number, record),
-    number,
-    type: record.t,
-    sequence: record.c === undefined ? null : sequence,
-    createdAt: record.at,
-    deliveries: deliveries.map(({ status }, i) => ({
-      id: formatId('dlv', shard.number, number + i),
-      number: number + i,
-      endpointId: targets[i]!.endpointId,
-      status,
-    })),
-    duplicate: false,
-  };
-}
-
-function admittedOf(shard: Shard, { record, number, targets, deliveries }: Prepared): Admitted[] {
-  const id = eventId(shard.number, number, record);
-  return targets.flatMap((target, i) =>
-    target.skip
-      ? []
-      : [
-          {
-            shard: shard.number,
-            number: number + i,
-            generation: deliveries[i]!.generation,
-            app: record.a,
-            eventType: record.t,
-            eventId: id,
-            endpoint: target.endpointId,
-          },
-        ],
-  );
 }
