@@ -4,6 +4,7 @@ import {
   cidrs,
   durability,
   logLevel,
+  MAX_SHARDS,
   masterKey,
   port,
   positiveInt,
@@ -30,7 +31,9 @@ const schema = z.object({
   SEALPOST_MASTER_KEY_PREVIOUS: masterKey.optional(),
   HOST: z.string().default('127.0.0.1'),
   PORT: port.default(8080),
-  SEALPOST_SHARDS: positiveInt.default(1),
+  SEALPOST_SHARDS: positiveInt
+    .refine((shards) => shards <= MAX_SHARDS, { error: `must be at most ${MAX_SHARDS}` })
+    .default(1),
   SEALPOST_ALLOW_SUBNETS: cidrs.default([]),
   SEALPOST_HTTPS_ONLY: bool.default(false),
   ...retentionSettings,

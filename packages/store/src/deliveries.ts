@@ -1,4 +1,4 @@
-import { type DeliveryStatus, formatId, parseId, SealpostError, STATUSES } from '@sealpost/core';
+import { type DeliveryStatus, formatId, parseId, STATUSES } from '@sealpost/core';
 import {
   type AttemptRecord,
   type DeliveryRecord,
@@ -10,6 +10,8 @@ import {
   type Shard,
 } from '@sealpost/queue';
 import type { AppConfig } from './app-config.ts';
+import { type DeliveryFilter, exactTotal, filterOf, indexOf } from './delivery-filter.ts';
+import { cursorAt, position, slice } from './delivery-index.ts';
 
 /** A delivery as it is shown, beside its attempts. */
 export type Delivery = {
@@ -19,18 +21,6 @@ export type Delivery = {
   eventId: string;
   endpointId: string | null;
   event: EventRecord;
-};
-
-export type DeliveryFilter = {
-  statuses?: readonly DeliveryStatus[] | undefined;
-  eventType?: string | undefined;
-  /** ms epoch, inclusive / exclusive. */
-  since?: number | undefined;
-  until?: number | undefined;
-  endpoint?: string | undefined;
-  /** Numbers of the deliveries of one event: nothing else is looked at. */
-  numbers?: readonly number[] | undefined;
-  correlation?: string | undefined;
 };
 
 /** Entries that one listing looks at when something must be filtered. */
@@ -225,83 +215,6 @@ function present(shard: Shard, number: number, record: DeliveryRecord, event: Ev
     eventId: eventId(shard.number, record.event, event),
     endpointId: record.endpoint > 0 ? formatId('ep', shard.number, record.endpoint) : null,
   };
-}
-
-/** The shortest index that has all that the filter can match, and the counts that belong to it. */
-function indexOf(config: AppConfig, filter: DeliveryFilter): { index: string; counts: string } | undefined {
-  if (filter.endpoint !== undefined) {
-    const parsed = parseId('ep', filter.endpoint);
-    if (!parsed || parsed.shard !== config.shard) return undefined;
-    return { index: `x:${parsed.number}`, counts: `c:${parsed.number}` };
-  }
-  if (filter.correlation !== undefined) {
-    const name = `${config.number}:${filter.correlation}`;
-    return { index: `kx:${name}`, counts: `k:${name}` };
-  }
-  return { index: `x:${config.number}`, counts: `c:${config.number}` };
-}
-
-/** A total by status alone is counted, not found by looking. */
-function exactTotal(filter: DeliveryFilter): boolean {
-  const { statuses, endpoint, correlation, ...others } = filter;
-  const oneIndex = endpoint === undefined || correlation === undefined;
-  return statuses !== undefined && oneIndex && Object.values(others).every((value) => value === undefined);
-}
-
-/** Undefined: everything in the index matches. The app is always checked where the index is an endpoint's. */
-function filterOf(config: AppConfig, filter: DeliveryFilter): ((delivery: Delivery) => boolean) | undefined {
-  const tests: ((delivery: Delivery) => boolean)[] = [];
-  const { statuses, eventType, since, until, endpoint, numbers, correlation } = filter;
-  if (statuses !== undefined) tests.push(({ record }) => statuses.includes(record.status));
-  if (eventType !== undefined) tests.push((delivery) => delivery.event.t === eventType);
-  if (since !== undefined) tests.push(({ record }) => record.createdAt >= since);
-  if (until !== undefined) tests.push(({ record }) => record.createdAt < until);
-  if (endpoint !== undefined && numbers) tests.push((delivery) => delivery.endpointId === endpoint);
-  if (correlation !== undefined && (numbers || endpoint !== undefined)) {
-    tests.push((delivery) => delivery.event.c === correlation);
-  }
-  if (tests.length === 0) return undefined;
-  return (delivery) => delivery.record.app === config.number && tests.every((test) => test(delivery));
-}
-
-/** Entries of an index from `from` on. Counted from its end, so that those that came since `length` shift nothing. */
-async function slice(
-  shard: Shard,
-  index: string,
-  length: number,
-  from: number,
-  count: number,
-): Promise<number[]> {
-  const to = Math.min(from + count, length);
-  if (from >= to) return [];
-  return (await shard.client.lrange(index, from - length, to - length - 1)).map(Number);
-}
-
-/**
- * A place in an index that stays right while new entries come in front: the last entry seen, its distance from the
- * end, and the index, since it means nothing in another one.
- */
-function cursorAt(
-  index: string,
-  number: number | undefined,
-  length: number,
-  end: number,
-): string | undefined {
-  if (number === undefined || end >= length) return undefined;
-  return Buffer.from(`${number}:${length - end}:${index}`).toString('base64url');
-}
-
-/** Index of the first entry behind the cursor. @throws SealpostError invalid_cursor */
-async function position(shard: Shard, index: string, length: number, cursor: string): Promise<number> {
-  const [, number, left, of] =
-    /^(\d{1,16}):(\d{1,16}):(.*)$/s.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
-  if (of !== index)
-    throw new SealpostError('invalid_cursor', 'The cursor is not one that this list gave out.');
-  const guess = length - Number(left);
-  if (guess > 0 && (await shard.client.lindex(index, guess - 1)) === number) return guess;
-  // Old entries were dropped meanwhile: look for the entry itself.
-  const found = await shard.client.lpos(index, number!);
-  return found === null ? length : found + 1;
 }
 
 async function readFields(shard: Shard, kind: 'd' | 'e', numbers: number[]): Promise<(Buffer | null)[]> {

@@ -3,6 +3,7 @@ export * from './apps.ts';
 export * from './config-records.ts';
 export * from './configs.ts';
 export * from './deliveries.ts';
+export type { DeliveryFilter } from './delivery-filter.ts';
 export * from './endpoint-headers.ts';
 export * from './endpoint-secrets.ts';
 export * from './endpoints.ts';
