@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
+import { Server as TcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AddressPolicy, inputParser, Keyring, SealpostError } from '@sealpost/core';
 import { checkDurability, checkServer, connect, type RedisClient, Shards, whenReady } from '@sealpost/queue';
@@ -32,6 +33,8 @@ const VERSION = '0.1.0';
 const CONNECT_MS = 15_000;
 /** After SIGTERM, requests may go on this long, ms. */
 const EXIT_MS = 25_000;
+/** Clients that keep their connection have this long to be told that it ends, ms. */
+const LAST_REQUESTS_MS = 1000;
 /** Headers must arrive within this, ms; read-body.ts limits bodies, and a stream of lines may last. */
 const HEADERS_MS = 10_000;
 /** Longer than load balancers keep an idle connection (60 s), so that theirs never meets one that we have closed. */
@@ -170,7 +173,9 @@ function drainOnSignal(server: Server, readiness: Readiness, services: Services,
     const closed = once(server, 'close');
     // A connection that is kept open would bring new work: each answer is the last on its connection.
     server.prependListener('request', (_request, response) => response.setHeader('connection', 'close'));
-    server.close();
+    // Node's own close would cut the connections off that are between two requests: they get a second for one more.
+    TcpServer.prototype.close.call(server);
+    setTimeout(() => server.close(), LAST_REQUESTS_MS);
     await firstAttempts.close();
     await closed;
     client.disconnect();

@@ -396,6 +396,21 @@ describe('by hand', () => {
     expect(await claim(shard, number, 2, 0)).toMatchObject({ result: 'run', delivery: { attempts: 1 } });
   });
 
+  it('retry waits for an attempt that Bull Board began', async () => {
+    const { number } = await publish();
+    await settle(shard, settlement(number, { status: 'dead', reason: 'timeout' }));
+    expect(await claim(shard, number, 1, 1)).toMatchObject({ result: 'run' });
+    expect(await retryDelivery(shard, number, APP)).toEqual({ result: 'running' });
+  });
+
+  it('retry waits for a promoted attempt that was cancelled under way', async () => {
+    const { number } = await publish();
+    await settle(shard, settlement(number, { status: 'retrying', reason: 'timeout', delayMs: 600_000 }));
+    expect(await claim(shard, number, 1, 1)).toMatchObject({ result: 'run' });
+    await cancelDelivery(shard, number, APP, 'cancelled_by_request', RETENTION);
+    expect(await retryDelivery(shard, number, APP)).toEqual({ result: 'running' });
+  });
+
   it('an attempt that fails after a cancel is still in the log', async () => {
     const { number } = await publish();
     await cancelDelivery(shard, number, APP, 'cancelled_by_request', RETENTION);

@@ -49,7 +49,15 @@ export function deliveryQueue(shard: number, connection: RedisClient): DeliveryQ
 
 /** Adds the jobs; a job that exists already is left as it is, so this may be repeated. */
 export async function enqueue(queue: DeliveryQueue, admitted: Admitted[]): Promise<void> {
-  if (admitted.length === 0) return;
+  for (let from = 0; from < admitted.length; from += MOST_AT_ONCE) {
+    await addJobs(queue, admitted.slice(from, from + MOST_AT_ONCE));
+  }
+}
+
+/** BullMQ sends what it is given as one transaction, which nothing else in Redis gets past. */
+const MOST_AT_ONCE = 1000;
+
+async function addJobs(queue: DeliveryQueue, admitted: Admitted[]): Promise<void> {
   await queue.addBulk(
     admitted.map((delivery) => ({
       name: delivery.eventType,

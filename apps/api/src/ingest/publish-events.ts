@@ -22,13 +22,18 @@ import { assertCallerKey } from '../http/authenticate.ts';
 import type { Caller } from '../http/route.ts';
 import type { FirstAttempts, FirstAttemptsOf } from './await-first-attempts.ts';
 import { type Barrier, makeDurable } from './make-durable.ts';
-import { matchEndpoints } from './match-endpoints.ts';
+import { matchEndpoints, type Target } from './match-endpoints.ts';
 import { admittedOf, type Draft, type Prepared, prepareEvent } from './prepare-event.ts';
 import { knownPublished, newlyPublished, type Published } from './published-event.ts';
 import type { ShedLoad } from './shed-load.ts';
 
 /** How often one publish is matched anew because the app's config changed meanwhile. */
 const TRIES = 10;
+/** Deliveries that are stored and enqueued together. */
+const STRETCH = 2000;
+
+/** Told of the number before ACCEPT, for who waits for first attempts. */
+type WaitingDraft = Draft & { onNumber?: (wait: FirstAttemptsOf) => void };
 
 /** Called at a named step; kills the process in tests of what a crash there does. */
 export type FaultPoint = (step: 'after-accept') => void;
@@ -69,32 +74,23 @@ export class PublishEvents {
   async publish(app: string, caller: Caller, drafts: Draft[]): Promise<Published[]> {
     this.#options.shed.check(Date.now());
     const results = new Array<Published>(drafts.length);
-    const admitted: Admitted[] = [];
     let left = drafts.map((_, i) => i);
-    let config: AppConfig | undefined;
+    let shard: Shard | undefined;
     let failure: unknown;
-    for (let i = 0; i < TRIES && left.length > 0 && failure === undefined; i++) {
-      config = await (i === 0 ? this.#options.configs.known(app) : this.#options.configs.load(app));
+    for (let tries = 0; left.length > 0 && failure === undefined; ) {
+      const config = await (tries === 0 ? this.#options.configs.known(app) : this.#options.configs.load(app));
       if (!config) throw appNotFound(app);
       assertCallerKey(config, caller);
-      ({ left, failure } = await this.#attempt(config, drafts, left, results, admitted));
+      shard = this.#options.shards.get(config.shard);
+      const stretch = await this.#publishStretch(shard, config, drafts, left, results);
+      ({ left, failure } = stretch);
+      tries = stretch.refused ? tries + 1 : 0;
+      if (tries === TRIES) {
+        failure ??= new SealpostError('config_conflict', `App ${app} is changing too fast; try again.`);
+      }
     }
-    if (left.length > 0) {
-      failure ??= new SealpostError('config_conflict', `App ${app} is changing too fast; try again.`);
-    }
-    const shard = this.#options.shards.get(config!.shard);
-    if (admitted.length > 0) this.#options.fault('after-accept');
-    if (failure === undefined) {
-      failure = await makeDurable(shard, this.#options.barrier).then(
-        () => undefined,
-        (error: unknown) => error,
-      );
-    }
-    await enqueue(shard.queue, admitted).catch((error: unknown) => {
-      // Accepted is accepted: the reconciler gives them their jobs.
-      this.#options.logger.warn({ err: error, jobs: admitted.length }, 'accepted, but not enqueued yet');
-    });
     if (failure !== undefined) throw failure;
+    if (shard) await makeDurable(shard, this.#options.barrier);
     return results;
   }
 
@@ -118,63 +114,76 @@ export class PublishEvents {
     }
   }
 
-  /** One try at those that are left: which of them must be tried again, and the first error, if any. */
-  async #attempt(
+  /**
+   * One try at the first of those that are left: as many as make STRETCH deliveries, so that a wide batch neither blocks
+   * this process nor lets calls wait behind each other until they time out. `refused`: the config was too old, or a
+   * number taken, for some, which come first in `left`.
+   */
+  async #publishStretch(
+    shard: Shard,
     config: AppConfig,
-    drafts: (Draft & { onNumber?: (wait: FirstAttemptsOf) => void })[],
-    left: number[],
+    drafts: WaitingDraft[],
+    todo: number[],
     results: Published[],
-    admitted: Admitted[],
-  ): Promise<{ left: number[]; failure: unknown }> {
-    const shard = this.#options.shards.get(config.shard);
-    const targets = left.map((i) => {
-      const { input, only } = drafts[i]!;
-      return only ? [only] : matchEndpoints(config, input);
-    });
+  ): Promise<{ left: number[]; refused: boolean; failure: unknown }> {
+    const stretch = this.#stretchOf(config, drafts, todo);
     // An event takes as many numbers as it has deliveries, and one at least.
-    const first = await this.#numbersOf(shard).take(
-      targets.reduce((sum, list) => sum + Math.max(1, list.length), 0),
+    let next = await this.#numbersOf(shard).take(
+      stretch.reduce((sum, { targets }) => sum + size(targets), 0),
     );
-    let next = first;
-    const accepting = left.map((i, j) => {
-      const draft = drafts[i]!;
+    const accepting = stretch.map(({ index, targets }) => {
+      const draft = drafts[index]!;
       const number = next;
-      next += Math.max(1, targets[j]!.length);
+      next += size(targets);
       const waitedFor = draft.onNumber !== undefined;
-      const prepared = prepareEvent(this.#options.keyring, config, draft, number, targets[j]!, waitedFor);
-      draft.onNumber?.(
-        this.#options.firstAttempts.expect(
-          shard.number,
-          number,
-          targets[j]!.filter(({ skip }) => !skip).length,
-        ),
-      );
+      const prepared = prepareEvent(this.#options.keyring, config, draft, number, targets, waitedFor);
+      const attempted = targets.filter(({ skip }) => !skip).length;
+      draft.onNumber?.(this.#options.firstAttempts.expect(shard.number, number, attempted));
       // Sent in this order over one connection, so accepted in this order.
-      return this.#accept(shard, config, prepared, draft.onNumber !== undefined).then((result) => ({
-        prepared,
-        result,
-      }));
+      return this.#accept(shard, config, prepared, waitedFor).then((result) => ({ index, prepared, result }));
     });
-    const again: number[] = [];
+    const admitted: Admitted[] = [];
+    const refused: number[] = [];
     let failure: unknown;
-    for (const [j, settled] of (await Promise.allSettled(accepting)).entries()) {
+    for (const settled of await Promise.allSettled(accepting)) {
       if (settled.status === 'rejected') {
         failure ??= settled.reason;
         continue;
       }
-      const { prepared, result } = settled.value;
-      if (result.result === 'stale') again.push(left[j]!);
-      else if (result.result === 'taken') {
-        this.#numbersOf(shard).drop();
-        again.push(left[j]!);
-      } else if (result.result === 'duplicate') {
-        results[left[j]!] = await this.#known(shard, config, result.number);
+      const { index, prepared, result } = settled.value;
+      if (result.result === 'taken') this.#numbersOf(shard).drop();
+      if (result.result === 'stale' || result.result === 'taken') refused.push(index);
+      else if (result.result === 'duplicate') {
+        results[index] = await this.#known(shard, config, result.number);
       } else {
-        results[left[j]!] = newlyPublished(shard.number, prepared, result.sequence);
+        results[index] = newlyPublished(shard.number, prepared, result.sequence);
         admitted.push(...admittedOf(shard.number, prepared));
       }
     }
-    return { left: again, failure };
+    await this.#enqueue(shard, admitted);
+    return { left: [...refused, ...todo.slice(stretch.length)], refused: refused.length > 0, failure };
+  }
+
+  #stretchOf(config: AppConfig, drafts: Draft[], todo: number[]): { index: number; targets: Target[] }[] {
+    const stretch: { index: number; targets: Target[] }[] = [];
+    let deliveries = 0;
+    for (const index of todo) {
+      if (deliveries >= STRETCH) break;
+      const { input, only } = drafts[index]!;
+      const targets = only ? [only] : matchEndpoints(config, input);
+      deliveries += size(targets);
+      stretch.push({ index, targets });
+    }
+    return stretch;
+  }
+
+  async #enqueue(shard: Shard, admitted: Admitted[]): Promise<void> {
+    if (admitted.length === 0) return;
+    this.#options.fault('after-accept');
+    await enqueue(shard.queue, admitted).catch((error: unknown) => {
+      // Accepted is accepted: the reconciler gives them their jobs.
+      this.#options.logger.warn({ err: error, jobs: admitted.length }, 'accepted, but not enqueued yet');
+    });
   }
 
   #accept(shard: Shard, config: AppConfig, prepared: Prepared, wait: boolean): Promise<AcceptResult> {
@@ -231,4 +240,9 @@ export class PublishEvents {
     }
     return numbers;
   }
+}
+
+/** Numbers that an event takes. */
+function size(targets: Target[]): number {
+  return Math.max(1, targets.length);
 }

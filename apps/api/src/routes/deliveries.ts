@@ -137,10 +137,7 @@ async function retry(services: Services, params: Record<string, string>): Promis
   const { result } = await retryDelivery(shard, delivery.number, config.number);
   if (result === 'missing') throw notFound(delivery.id);
   if (result === 'running') {
-    throw new SealpostError(
-      'delivery_not_retryable',
-      'The attempt that was under way when it was cancelled has not ended.',
-    );
+    throw new SealpostError('delivery_not_retryable', 'An attempt of this delivery is still under way.');
   }
   if (result === 'deleted') {
     throw new SealpostError('delivery_not_retryable', 'The endpoint of this delivery has been deleted.');

@@ -30,6 +30,10 @@ if d.endpoint > 0 and redis.call('HGET', p .. 'lane:' .. int(d.endpoint), 'held'
   return { 'held' }
 end
 redis.call('ZADD', p .. 'watch', int(now + ARGV[4]), int(number))
+if is_open(d.status) and d.due > now then -- promoted by hand
+  d.due = now
+  write(d)
+end
 if has_flag(d.flags, FLAG_WAITING) then -- held before, and its lane opened: it runs by this job, not by its lane's list
   d.flags = without_flag(d.flags, FLAG_WAITING)
   write(d)

@@ -89,10 +89,18 @@ local function event_of(d)
   return redis.call('HGET', p .. 'e:' .. bucket, field)
 end
 
--- An event record's fields; none when it is gone, or not JSON.
+-- What scripts read of an event record: its app's number `n`, own id `i`, correlation id `c`, how many deliveries `k`.
+-- Nothing when it is gone, or was not written by us.
+local MOST_DELIVERIES = 100001
 local function event_in(text)
   local ok, event = pcall(cjson.decode, text or '')
-  return ok and type(event) == 'table' and event or {}
+  if not ok or type(event) ~= 'table' or type(event.n) ~= 'number' then return {} end
+  return {
+    n = event.n,
+    i = type(event.i) == 'string' and event.i or nil,
+    c = type(event.c) == 'string' and event.c or nil,
+    k = math.min(tonumber(event.k) or 1, MOST_DELIVERIES),
+  }
 end
 
 local function correlation_of(d)

@@ -32,6 +32,11 @@ local function drop_deliveries(bucket)
           owners[int(owner)] = true
         end
       end
+      if has_flag(string.byte(bytes, 2), FLAG_CORRELATED) then
+        local event_bucket, event_field = place((struct.unpack('>I6', bytes, 11)))
+        local event = event_in(redis.call('HGET', p .. 'e:' .. event_bucket, event_field))
+        if event.c then redis.call('HINCRBY', p .. 'k:' .. int(event.n) .. ':' .. event.c, status, -1) end
+      end
     end
   end
   redis.call('UNLINK', p .. 'd:' .. bucket, p .. 't:' .. bucket)

@@ -1,7 +1,7 @@
 -- RETRY: one more run of an ended delivery, asked for by hand: attempts go on counting, the retry budget begins anew.
 -- ARGV: 1 delivery number  2 app (owner number)  3 ms until it must have moved
 -- Returns {'retry', generation, event number, event record, endpoint number, generation before},
---         {'open'}: it is under way already, {'running'}: cancelled, but its last attempt has not ended,
+--         {'open'}: it is under way already, {'running'}: ended, but an attempt of it has not,
 --         {'expired'}: the body is gone, {'deleted'}: app or endpoint is,
 --         {'exhausted'}: as many attempts as can be counted, {'missing'}.
 -- Keeps: an open delivery is never given a second job.
@@ -10,8 +10,8 @@ local d = read(number)
 if not d or int(d.app) ~= ARGV[2] then return { 'missing' } end
 if is_open(d.status) then return { 'open' } end
 local now = now_ms()
-if d.status == CANCELLED and tonumber(redis.call('ZSCORE', p .. 'watch', int(number)) or 0) > now then
-  return { 'running' }
+if tonumber(redis.call('ZSCORE', p .. 'watch', int(number)) or 0) > now then
+  return { 'running' } -- SETTLE of an end takes it from `watch`: only a claim stands there
 end
 local config = p .. 'cfg:' .. ARGV[2]
 if redis.call('HEXISTS', config, 'app') == 0
