@@ -1,3 +1,4 @@
+import { Agent, request } from 'node:http';
 import { expect, it } from 'vitest';
 import { Receiver, startStack, waitFor } from './harness/index.ts';
 
@@ -50,4 +51,32 @@ it('what hangs is handed back uncounted, and delivered by the next worker', asyn
     { describe: 'it to be delivered' },
   );
   expect(json.attempt_count).toBe(1);
+});
+
+it('on SIGTERM an API answers who keeps a connection, resets nobody, and exits with 0', async () => {
+  const stack = await startStack({ workers: 0 });
+  const { api } = stack;
+  const agent = new Agent({ keepAlive: true, maxSockets: 10 });
+  const outcomes: string[] = [];
+  const publish = () =>
+    new Promise<string>((resolve) => {
+      const headers = { authorization: `Bearer ${stack.apiKey}`, 'content-type': 'application/json' };
+      const post = request(`${api.url}/v1/apps/default/events`, { agent, method: 'POST', headers });
+      post.on('response', (response) =>
+        response.resume().on('end', () => resolve(String(response.statusCode))),
+      );
+      post.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+      post.end('{"type":"a.b","payload":1}');
+    });
+  const busy = Array.from({ length: 10 }, async () => {
+    for (let outcome = ''; outcome !== 'ECONNREFUSED'; ) {
+      outcome = await publish();
+      outcomes.push(outcome);
+    }
+  });
+  await waitFor(() => outcomes.length > 100, { describe: 'the clients to be busy' });
+  expect(await api.stop()).toMatchObject({ code: 0 });
+  await Promise.all(busy);
+  agent.destroy();
+  expect(new Set(outcomes)).toEqual(new Set(['202', 'ECONNREFUSED']));
 });
