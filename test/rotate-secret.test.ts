@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
-  receiver.clear();
+  receiver = await Receiver.listen(); // of its own: what an earlier test left under way must not be counted
   receiver.respond(200);
   tenant = await Tenant.create(stack.client);
   endpoint = await tenant.endpoint({ url: receiver.url() });

@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
-  receiver.clear();
+  receiver = await Receiver.listen(); // of its own: what an earlier test left under way must not be counted
   const made = await stack.client.post('/v1/apps/shop/endpoints', {
     url: receiver.url('/good'),
     event_types: [`tamper.t${Math.random().toString(36).slice(2)}`],
