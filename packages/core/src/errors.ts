@@ -29,6 +29,7 @@ export const ERRORS = {
   endpoint_not_found: { status: 404, title: 'There is no such endpoint' },
   event_not_found: { status: 404, title: 'There is no such event' },
   delivery_not_found: { status: 404, title: 'There is no such delivery' },
+  replay_not_found: { status: 404, title: 'There is no such replay' },
   correlation_not_found: { status: 404, title: 'There is no such correlation' },
   method_not_allowed: { status: 405, title: 'The route does not take this method' },
   payload_expired: { status: 410, title: 'The payload is no longer kept' },

@@ -5,6 +5,7 @@ export * from './event-types.ts';
 export * from './ids.ts';
 export * from './json-spans.ts';
 export * from './keyring.ts';
+export * from './quiet-hours.ts';
 export * from './reasons.ts';
 export * from './retry-delay.ts';
 export * from './schemas.ts';

@@ -22,6 +22,9 @@ export const REASONS = [
   'config_invalid',
   'unacceptable_url',
   'worker_lost',
+  'rate_limited',
+  'quiet_hours',
+  'expired',
 ] as const;
 
 export type Reason = (typeof REASONS)[number];

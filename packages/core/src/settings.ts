@@ -99,6 +99,12 @@ export const port = integer('must be a port, 0 to 65535', 0, 65_535);
 
 export const positiveInt = integer('must be a whole number from 1', 1, Number.MAX_SAFE_INTEGER);
 
+/** Hours, fractions allowed → ms. */
+export const hours = setting('must be a number of hours above 0, up to 100000', (text) => {
+  const number = /^[0-9]{1,6}(?:\.[0-9]{1,6})?$/.test(text) ? Number(text) : Number.NaN;
+  return number > 0 && number <= 100_000 ? Math.ceil(number * 3_600_000) : undefined;
+});
+
 /** A part of a whole: above 0, up to 1. */
 export const share = setting('must be a number above 0, up to 1', (text) => {
   const number = /^[0-9]{0,3}(?:\.[0-9]{1,6})?$/.test(text) ? Number(text) : Number.NaN;

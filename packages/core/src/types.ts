@@ -15,6 +15,25 @@ export type RetryPolicy = {
   schedule_seconds?: number[];
 };
 
+/** At most `limit` attempts begin in any `period_seconds`; what is over waits in its lane, or is skipped. */
+export type RateLimit = {
+  limit: number;
+  /** May be a fraction. */
+  period_seconds: number;
+  over: 'hold' | 'skip';
+};
+
+/** Hours of the day in which nothing is sent; quiet-hours.ts says what they are where clocks change. */
+export type QuietHours = {
+  /** 0–23. */
+  start_hour: number;
+  /** 0–23: the first hour that is no longer quiet; not `start_hour`. */
+  end_hour: number;
+  /** A name of the IANA time zone database. */
+  timezone: string;
+  during: 'hold' | 'skip';
+};
+
 /** States of a delivery. Records store the index, so this list is append-only. */
 export const STATUSES = ['pending', 'retrying', 'delivered', 'dead', 'skipped', 'cancelled'] as const;
 

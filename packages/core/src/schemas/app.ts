@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import * as fields from './fields.ts';
+import { quietHours, rateLimit } from './flow.ts';
 import { metadata } from './records.ts';
 import { retryPolicy } from './retry.ts';
 
@@ -9,6 +10,8 @@ const defaults = z
   .strictObject({
     retry: retryPolicy.exactOptional(),
     timeout_seconds: fields.timeoutSeconds.exactOptional(),
+    rate_limit: rateLimit.exactOptional().describe('Of each endpoint by itself.'),
+    quiet_hours: quietHours.exactOptional(),
   })
   .describe('What counts for the endpoints of this app where they say nothing themselves.');
 
@@ -22,6 +25,12 @@ export const appInput = z
       .describe('Used where an endpoint has none. Left out, the stored one is kept; null removes it.'),
     defaults: defaults.default({}),
     max_endpoints: z.int().min(0).max(MAX_ENDPOINTS).nullable().exactOptional(),
+    operational_events: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Publish events in this app about its own endpoints: `endpoint.disabled`, `lane.closed` and more.',
+      ),
     metadata: metadata.default({}),
   })
   .meta({ id: 'AppInput', description: 'The settings of an app, replaced as a whole.' });

@@ -32,6 +32,7 @@ describe.each([
       environments: [],
       headers: {},
       enabled: true,
+      ordered: false,
       metadata: {},
     });
   });
@@ -49,45 +50,97 @@ describe.each([
       enabled: false,
       timeout_seconds: 1.5,
       retry: { max_retries: 5 },
-      ordered: false,
+      ordered: true,
+      max_concurrency: 1000,
+      rate_limit: { limit: 10_000, period_seconds: 1.5, over: 'skip' },
+      quiet_hours: {
+        start_hour: 22,
+        end_hour: 0,
+        timezone: 'America/Argentina/Buenos_Aires',
+        during: 'skip',
+      },
       metadata: { a: 'b', n: 1.5, yes: true, none: null },
     };
     expect(parser.parse(schema, input)).toEqual(input);
   });
 
-  it('takes a null name, as it is shown, and no other null', () => {
-    expect(errorsOf(schema, { url, name: null })).toHaveLength(0);
-    expect(errorsOf(schema, { url, metadata: null })).toHaveLength(1);
+  it('takes null where it is shown, or means none, and no other null', () => {
+    for (const field of ['name', 'max_concurrency', 'rate_limit', 'quiet_hours'])
+      expect(errorsOf(schema, { url, [field]: null })).toHaveLength(0);
+    for (const field of ['metadata', 'ordered'])
+      expect(errorsOf(schema, { url, [field]: null })).toHaveLength(1);
   });
 });
 
 describe('fields that are not built yet', () => {
   it.each([
-    { rate_limit: { limit: 1, period_seconds: 1 } },
-    { quiet_hours: {} },
-    { max_concurrency: 32 },
     { filter: 'true' },
     { transform: 'payload' },
-    { ordered: true },
     { wire_profile: 'flock' },
     { wire_profile: { signature: 'standard' } },
-    { operational_events: true },
   ])('%j is refused by name', (field) => {
     const path = Object.keys(field)[0]!;
     for (const schema of [endpointInput, endpointPut, endpointPatch])
       expect(errorsOf(schema, { url, ...field })).toEqual([{ path, message: NOT_SUPPORTED_YET }]);
   });
 
-  it.each(['rate_limit', 'quiet_hours'])('defaults.%s is refused by name', (field) => {
-    expect(errorsOf(appInput, { defaults: { [field]: {} } })).toEqual([
-      { path: `defaults.${field}`, message: NOT_SUPPORTED_YET },
-    ]);
-  });
-
   it('an unknown profile is just that', () => {
     expect(errorsOf(endpointInput, { url, wire_profile: 'x' })).toEqual([
       { path: 'wire_profile', message: 'must be one of standard, raw' },
     ]);
+  });
+});
+
+describe('a rate limit and quiet hours', () => {
+  const fill = (field: object) => parser.parse(endpointInput, { url, ...field });
+
+  it('hold by default, in UTC', () => {
+    expect(fill({ rate_limit: { limit: 1, period_seconds: 1 } }).rate_limit).toEqual({
+      limit: 1,
+      period_seconds: 1,
+      over: 'hold',
+    });
+    expect(fill({ quiet_hours: { start_hour: 0, end_hour: 23 } }).quiet_hours).toEqual({
+      start_hour: 0,
+      end_hour: 23,
+      timezone: 'UTC',
+      during: 'hold',
+    });
+  });
+
+  it.each([
+    ['rate_limit.limit', { rate_limit: { limit: 0, period_seconds: 1 } }],
+    ['rate_limit.limit', { rate_limit: { limit: 10_001, period_seconds: 1 } }],
+    ['rate_limit.limit', { rate_limit: { limit: 1.5, period_seconds: 1 } }],
+    ['rate_limit.period_seconds', { rate_limit: { limit: 1, period_seconds: 0.9 } }],
+    ['rate_limit.period_seconds', { rate_limit: { limit: 1, period_seconds: 31 * 86_400 + 1 } }],
+    ['rate_limit.period_seconds', { rate_limit: { limit: 1 } }],
+    ['rate_limit.over', { rate_limit: { limit: 1, period_seconds: 1, over: 'drop' } }],
+    ['rate_limit.burst', { rate_limit: { limit: 1, period_seconds: 1, burst: 2 } }],
+    ['quiet_hours.start_hour', { quiet_hours: { start_hour: 24, end_hour: 8 } }],
+    ['quiet_hours.end_hour', { quiet_hours: { start_hour: 22, end_hour: 24 } }],
+    ['quiet_hours.end_hour', { quiet_hours: { start_hour: 22 } }],
+    ['quiet_hours.end_hour', { quiet_hours: { start_hour: 8, end_hour: 8 } }],
+    ['quiet_hours.timezone', { quiet_hours: { start_hour: 1, end_hour: 2, timezone: 'Mars/Base' } }],
+    ['quiet_hours.timezone', { quiet_hours: { start_hour: 1, end_hour: 2, timezone: '+01:00' } }],
+    ['quiet_hours.during', { quiet_hours: { start_hour: 1, end_hour: 2, during: 'drop' } }],
+    ['max_concurrency', { max_concurrency: 0 }],
+    ['max_concurrency', { max_concurrency: 1001 }],
+    ['max_concurrency', { max_concurrency: 1.5 }],
+    ['ordered', { ordered: 'yes' }],
+  ])('%s is refused in %j', (path, field) => {
+    for (const schema of [endpointInput, endpointPut, endpointPatch])
+      expect(errorsOf(schema, { url, ...field }).map((error) => error.path)).toEqual([path]);
+  });
+
+  it('are taken as defaults of an app, and refused there as well', () => {
+    const defaults = {
+      rate_limit: { limit: 5, period_seconds: 60 },
+      quiet_hours: { start_hour: 1, end_hour: 2 },
+    };
+    expect(parser.parse(appInput, { defaults }).defaults).toMatchObject(defaults);
+    expect(errorsOf(appInput, { defaults: { rate_limit: {} } })).toHaveLength(2);
+    expect(errorsOf(appInput, { defaults: { quiet_hours: null } })).toHaveLength(1);
   });
 });
 
@@ -185,7 +238,8 @@ describe('endpointPatch', () => {
   it('takes null where a field has a default', () => {
     const fields = ['name', 'description', 'event_types', 'environments', 'headers', 'secret'];
     const more = ['wire_profile', 'timeout_seconds', 'retry', 'metadata'];
-    const input = Object.fromEntries([...fields, ...more].map((field) => [field, null]));
+    const flow = ['max_concurrency', 'rate_limit', 'quiet_hours'];
+    const input = Object.fromEntries([...fields, ...more, ...flow].map((field) => [field, null]));
     expect(parser.parse(endpointPatch, input)).toEqual(input);
   });
 

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import * as fields from './fields.ts';
-import { NOT_SUPPORTED_YET } from './parse.ts';
+import { maxConcurrency, quietHours, rateLimit } from './flow.ts';
 import { headers, metadata } from './records.ts';
 import { retryPolicy } from './retry.ts';
 
 const MAX_PATTERNS = 256;
 const MAX_ENVIRONMENTS = 100;
 
-const eventTypes = z
+export const eventTypes = z
   .array(fields.eventTypePattern)
   .max(MAX_PATTERNS)
   .describe('Which events are delivered; empty for all.');
@@ -18,8 +18,15 @@ const environments = z
   .describe('Which environments are delivered; empty for all.');
 
 const ordered = z
-  .literal(false, { error: ({ input }) => (input === true ? NOT_SUPPORTED_YET : 'must be true or false') })
-  .describe('Deliver strictly in order. Only false for now.');
+  .boolean()
+  .describe('Deliver one after the other in order of acceptance; one that fails holds up those behind it.');
+
+/** Null says something here: no limit, although the app may have one. */
+const flow = {
+  max_concurrency: maxConcurrency.nullable().exactOptional(),
+  rate_limit: rateLimit.nullable().exactOptional(),
+  quiet_hours: quietHours.nullable().exactOptional(),
+};
 
 const name = fields.name.describe('Unique in its app.');
 const url = fields.url.describe(
@@ -40,15 +47,17 @@ const whole = {
   enabled: enabled.default(true),
   timeout_seconds: fields.timeoutSeconds.exactOptional(),
   retry: retryPolicy.exactOptional(),
-  ordered: ordered.exactOptional(),
+  ordered: ordered.default(false),
+  ...flow,
   metadata: metadata.default({}),
 };
 
 export const endpointInput = z.strictObject(whole).meta({
   id: 'EndpointInput',
   description:
-    'A receiver. `wire_profile`, `timeout_seconds` and `retry` come from the app where they are left out; a ' +
-    '`secret` is then generated.',
+    'A receiver. `wire_profile`, `timeout_seconds`, `retry`, `rate_limit` and `quiet_hours` come from the app where ' +
+    'they are left out; a `secret` is then generated. A `rate_limit` or `quiet_hours` of null: none, whatever the ' +
+    'app has.',
 });
 
 export const endpointPut = z.strictObject(whole).meta({
@@ -72,12 +81,14 @@ export const endpointPatch = z
     timeout_seconds: fields.timeoutSeconds.nullable().exactOptional(),
     retry: retryPolicy.nullable().exactOptional(),
     ordered: ordered.exactOptional(),
+    ...flow,
     metadata: metadata.nullable().exactOptional(),
   })
   .meta({
     id: 'EndpointPatch',
     description:
-      'Changes the fields that are given, each as a whole; null puts an optional one back to its default.',
+      'Changes the fields that are given, each as a whole; null puts an optional one back to its default. Only a ' +
+      "`rate_limit` or `quiet_hours` of null means none; PUT without it takes the app's again.",
   });
 
 export type EndpointInput = z.infer<typeof endpointInput>;

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { AddressPolicy } from '../address-policy.ts';
 import { formatId } from '../ids.ts';
 import { batchInput, eventInput } from './event.ts';
-import { inputParser, NOT_SUPPORTED_YET } from './parse.ts';
+import { inputParser } from './parse.ts';
 import '../schemas.ts';
 
 const parser = inputParser({ httpsOnly: false, policy: new AddressPolicy() });
@@ -61,10 +61,25 @@ describe('eventInput', () => {
     { unknown: 1 },
   ])('refuses %j', (field) => expect(errorsOf(eventInput, { ...event, ...field })).toHaveLength(1));
 
-  it('refuses deliver_at by name', () =>
-    expect(errorsOf(eventInput, { ...event, deliver_at: '2026-01-01T00:00:00Z' })).toEqual([
-      { path: 'deliver_at', message: NOT_SUPPORTED_YET },
-    ]));
+  it.each([
+    ['2026-01-01T00:00:00Z', Date.UTC(2026, 0, 1)],
+    ['2026-01-01T00:00:00.5+05:45', Date.UTC(2025, 11, 31, 18, 15, 0, 500)],
+  ])('reads a deliver_at of %s, also a past one', (deliver_at, ms) =>
+    expect(parser.parse(eventInput, { ...event, deliver_at }).deliver_at).toBe(ms),
+  );
+
+  it('takes a deliver_at up to 30 days ahead', () => {
+    const ahead = (seconds: number) => new Date(Date.now() + 30 * 86_400_000 + seconds * 1000).toISOString();
+    expect(errorsOf(eventInput, { ...event, deliver_at: ahead(0) })).toEqual([]);
+    expect(errorsOf(eventInput, { ...event, deliver_at: ahead(10) })).toEqual([
+      { path: 'deliver_at', message: 'must be at most 30 days ahead' },
+    ]);
+  });
+
+  it.each(['tomorrow', '2026-01-01', '2026-02-30T00:00:00Z', 1_767_225_600_000, null])(
+    'refuses a deliver_at of %j',
+    (deliver_at) => expect(errorsOf(eventInput, { ...event, deliver_at })).toHaveLength(1),
+  );
 });
 
 describe('batchInput', () => {
@@ -95,6 +110,9 @@ describe('the OpenAPI components', () => {
       'Headers',
       'KeyInput',
       'Metadata',
+      'QuietHoursInput',
+      'RateLimitInput',
+      'ReplayInput',
       'RetryPolicyInput',
       'RotateInput',
       'TestInput',

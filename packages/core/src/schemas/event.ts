@@ -6,6 +6,7 @@ import { retryPolicy } from './retry.ts';
 
 const MAX_CONTENT_TYPE_LENGTH = 255;
 const MAX_BATCH = 1000;
+const MAX_DAYS_AHEAD = 30;
 
 /** RFC 9110 §8.3.1: type/subtype and parameters, whose values are tokens or quoted strings. */
 const MEDIA_TYPE =
@@ -14,6 +15,12 @@ const MEDIA_TYPE =
 const ownId = fields.eventId
   .refine((id) => !looksGenerated(id), { error: 'must not have the form of a generated id' })
   .describe('Your own id of the event: the `webhook-id`. A second event with it is not published again.');
+
+const deliverAt = fields.time
+  .refine((time) => time <= Date.now() + MAX_DAYS_AHEAD * 86_400_000, {
+    error: `must be at most ${MAX_DAYS_AHEAD} days ahead`,
+  })
+  .describe(`Not before this time, at most ${MAX_DAYS_AHEAD} days ahead; at once when it has passed.`);
 
 export const eventInput = z
   .strictObject({
@@ -27,6 +34,7 @@ export const eventInput = z
     correlation_id: fields.correlationId.exactOptional(),
     environment: fields.environment.exactOptional(),
     attributes: metadata.exactOptional().describe('Entries of your own beside the payload.'),
+    deliver_at: deliverAt.exactOptional(),
     webhook_url: fields.url
       .exactOptional()
       .describe('Sends this event to one more URL, beside the subscribed endpoints.'),

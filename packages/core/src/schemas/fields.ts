@@ -68,6 +68,11 @@ export const timeoutSeconds = z
   .max(300)
   .describe('How long an attempt may take in all, in seconds.');
 
+/** RFC 3339, read as milliseconds since the epoch. */
+export const time = z.iso
+  .datetime({ offset: true, error: 'must be a time as in RFC 3339, such as 2026-01-31T12:00:00Z' })
+  .transform((text) => Date.parse(text));
+
 /** Profiles of the design that are not built yet; any object is one too. */
 const LATER_PROFILES: readonly unknown[] = ['flock', 'taskflow', 'aifai', 'flagship'];
 

@@ -5,15 +5,7 @@ import { type ErrorCode, type FieldError, SealpostError } from '../errors.ts';
 export const NOT_SUPPORTED_YET = 'is not supported yet';
 
 /** Fields of the design that are not built yet: refused by name, where another unknown field is just unknown. */
-const LATER_FIELDS = new Set([
-  'deliver_at',
-  'filter',
-  'max_concurrency',
-  'operational_events',
-  'quiet_hours',
-  'rate_limit',
-  'transform',
-]);
+const LATER_FIELDS = new Set(['filter', 'transform']);
 
 /** Fields that hold the URL of a receiver. */
 const URL_FIELDS = ['url', 'webhook_url'] as const;

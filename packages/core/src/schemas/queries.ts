@@ -17,11 +17,6 @@ const cursor = fields
   .text(512, /^[A-Za-z0-9_.~-]+$/, 'a cursor that a page returned')
   .describe('The `cursor` of the page before; instead of `page`.');
 
-/** RFC 3339, read as milliseconds since the epoch. */
-const time = z.iso
-  .datetime({ offset: true, error: 'must be a time as in RFC 3339, such as 2026-01-31T12:00:00Z' })
-  .transform((text) => Date.parse(text));
-
 /** One or more statuses: repeated, or separated by commas. */
 const statuses = z
   .preprocess(
@@ -40,8 +35,8 @@ const paging = {
 const filters = {
   status: statuses.exactOptional(),
   event_type: fields.eventType.exactOptional(),
-  since: time.describe('Created at this time or later.').exactOptional(),
-  until: time.describe('Created before this time.').exactOptional(),
+  since: fields.time.describe('Created at this time or later.').exactOptional(),
+  until: fields.time.describe('Created before this time.').exactOptional(),
 };
 
 /** `page` and `cursor` say the same thing in two ways. */
