@@ -7,6 +7,7 @@ import { accept } from '../src/accept.ts';
 import { encodeAttempt } from '../src/attempt-record.ts';
 import type { DeliveryRecord } from '../src/delivery-record.ts';
 import { Numbers } from '../src/numbers.ts';
+import { pump } from '../src/pump.ts';
 import { settle } from '../src/settle.ts';
 import { type Shard, Shards } from '../src/shard.ts';
 import { startTestRedis } from '../testing.ts';
@@ -60,31 +61,61 @@ async function publish(shard: Shard, numbers: Numbers, events: number, fanOut: n
 async function settleAll(shard: Shard, deliveries: number[]): Promise<void> {
   const outcome = { startedAt: Date.now(), durationMs: 12, phases: { first_byte: 11 }, statusCode: 200 };
   const attemptRecord = encodeAttempt({ ...outcome, reason: 'none' }, []);
-  const common = { generation: 1, attempt: 1, reason: 'none', statusCode: 200, delayMs: 0 } as const;
+  const common = {
+    generation: 1,
+    attempt: 1,
+    reason: 'none',
+    statusCode: 200,
+    delayMs: 0,
+    random: 0,
+  } as const;
+  const receiver = { sign: 'success', durationMs: 12, holdMs: 0 } as const;
   for (const number of deliveries) {
-    await settle(shard, { ...common, number, status: 'delivered', attemptRecord, retention: RETENTION });
+    await settle(shard, {
+      ...common,
+      number,
+      status: 'delivered',
+      attemptRecord,
+      retention: RETENTION,
+      receiver,
+      disableAfterMs: 1e9,
+    });
   }
+}
+
+/** A worker with room for all, and an endpoint that takes as many at once: everything is admitted. */
+async function admitAll(shard: Shard): Promise<void> {
+  await pump(shard, { worker: 'w', slots: EVENTS, maxAgeMs: RETENTION.recordsMs, retention: RETENTION });
+  await shard.client.hset(shard.key('lane:2'), 'w', 2 * EVENTS, 'mc', 2 * EVENTS);
 }
 
 for (const fanOut of [1, 10, 100]) {
   const redis = await startTestRedis();
   try {
     const shard = new Shards(redis.client).get(0);
-    await redis.client.hset(shard.key('cfg:1'), 'v', 1);
     const used = async () => Number(/used_memory:(\d+)/.exec(await redis.client.info('memory'))?.[1]);
     const events = EVENTS / fanOut;
-    const numbers = new Numbers(shard);
-    await publish(shard, numbers, 1, 1);
-    const before = await used();
-    const deliveries = await publish(shard, numbers, events, fanOut);
-    const watch = Number(await redis.client.memory('USAGE', shard.key('watch'), 'SAMPLES', 0));
-    const accepted = await used();
+    const each = (bytes: number) => Math.round((bytes - events * BODY.length) / EVENTS);
+    const start = async () => {
+      await redis.client.flushall();
+      await redis.client.hset(shard.key('cfg:1'), 'v', 1);
+      await publish(shard, new Numbers(shard), 1, 1);
+      return used();
+    };
+
+    let before = await start();
+    await publish(shard, new Numbers(shard), events, fanOut);
+    const waiting = each((await used()) - before);
+
+    before = await start();
+    await admitAll(shard);
+    const deliveries = await publish(shard, new Numbers(shard), events, fanOut);
+    const admitted = each((await used()) - before);
     await settleAll(shard, deliveries);
-    const delivered = await used();
-    const each = (bytes: number) => Math.round((bytes - events * BODY.length) / deliveries.length);
+    const delivered = each((await used()) - before);
     console.log(
-      `fan-out ${String(fanOut).padStart(3)}: waiting ${each(accepted - before - watch)} B, ` +
-        `with its watch entry ${each(accepted - before)} B, delivered ${each(delivered - before)} B a delivery, beyond the body`,
+      `fan-out ${String(fanOut).padStart(3)}: waiting in its lane ${waiting} B, ` +
+        `admitted ${admitted} B, delivered ${delivered} B a delivery, beyond the body`,
     );
   } finally {
     await redis.stop();

@@ -5,9 +5,6 @@ import type { Shard } from './shard.ts';
 /** How long what has ended is kept, ms. */
 export type Retention = { recordsMs: number; bodiesMs: number };
 
-/** A delivery must have moved this long after it was given a job, or the reconciler looks for the job. */
-export const ADMITTED_WITHIN_MS = 30_000;
-
 export type Acceptance = {
   /** Owner number of the app, and the version of its config with which the endpoints were matched. */
   app: number;
@@ -31,7 +28,8 @@ export type AcceptResult =
   | { result: 'taken' }
   /** The own id is known; this is its event's number. Nothing was stored. */
   | { result: 'duplicate'; number: number }
-  | { result: 'accepted'; sequence: number };
+  /** `admitted`: for each delivery, whether it needs a job now; the others wait in their lanes, or are skipped. */
+  | { result: 'accepted'; sequence: number; admitted: boolean[] };
 
 /** ACCEPT (lua/accept.lua). */
 export async function accept(shard: Shard, event: Acceptance): Promise<AcceptResult> {
@@ -44,7 +42,6 @@ export async function accept(shard: Shard, event: Acceptance): Promise<AcceptRes
     event.ownId ?? '',
     event.correlationId ?? '',
     event.waitChannel ?? '',
-    ADMITTED_WITHIN_MS,
     event.retention.recordsMs,
     event.retention.bodiesMs,
     ...event.deliveries.map(encodeDelivery),
@@ -52,5 +49,6 @@ export async function accept(shard: Shard, event: Acceptance): Promise<AcceptRes
   const result = text(reply[0]);
   if (result === 'duplicate') return { result, number: Number(text(reply[1])) };
   if (result === 'stale' || result === 'taken') return { result };
-  return { result: 'accepted', sequence: Number(text(reply[1])) };
+  const admitted = Array.from(text(reply[2]), (flag) => flag === '1');
+  return { result: 'accepted', sequence: Number(text(reply[1])), admitted };
 }

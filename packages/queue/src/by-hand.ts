@@ -1,25 +1,28 @@
 import { type DeliveryStatus, formatId, jobId, type Reason, reasonNumber, STATUSES } from '@sealpost/core';
-import { ADMITTED_WITHIN_MS, type Retention } from './accept.ts';
-import { type EventRecord, eventId, parseEventRecord } from './event-record.ts';
-import { type Admitted, enqueue, removeJobs } from './jobs.ts';
+import type { Retention } from './accept.ts';
+import { enqueue, removeJobs } from './jobs.ts';
 import { type ScriptReply, text } from './scripts.ts';
 import type { Shard } from './shard.ts';
+import { readTickets } from './turn.ts';
+
+/** Only a claim is watched for longer than this, ms (lua/lane.lua's ADMITTED_WITHIN, RECONCILE's pause, and a little more). */
+const ADMITTED_WITHIN_MS = 31_000;
 
 export type RetryResult = {
   result: 'retry' | 'open' | 'running' | 'expired' | 'exhausted' | 'deleted' | 'missing';
 };
 
 /**
- * RETRY (lua/retry.lua) and its job. Should the process die before the job is added, the reconciler adds it.
+ * RETRY (lua/retry.lua) and its job, unless it waits in its lane. Should the process die before the job is added, the reconciler adds it.
  * @param app owner number of the app that the delivery must belong to
  */
 export async function retryDelivery(shard: Shard, number: number, app: number): Promise<RetryResult> {
-  const reply = (await shard.run('retry', [number, app, ADMITTED_WITHIN_MS])) as ScriptReply[];
+  const reply = (await shard.run('retry', [number, app])) as ScriptReply[];
   const result = text(reply[0]) as RetryResult['result'];
   if (result !== 'retry') return { result };
-  const delivery = admitted(shard, number, reply.slice(1, 5));
-  const stale = jobId(formatId('dlv', shard.number, number), Number(text(reply[5])));
-  await Promise.all([enqueue(shard.queue, [delivery]), removeJobs(shard.queue, [stale])]);
+  const stale = jobId(formatId('dlv', shard.number, number), Number(text(reply[1])));
+  const admitted = readTickets(shard, reply.slice(2));
+  await Promise.all([enqueue(shard.queue, admitted), removeJobs(shard.queue, [stale])]);
   return { result };
 }
 
@@ -42,7 +45,7 @@ export async function cancelDelivery(
     reasonNumber(reason),
     retention.recordsMs,
     retention.bodiesMs,
-    ADMITTED_WITHIN_MS + 1000,
+    ADMITTED_WITHIN_MS,
   ])) as ScriptReply[];
   const result = text(reply[0]);
   if (result === 'ended') return { result, status: STATUSES[Number(text(reply[1]))]! };
@@ -50,19 +53,4 @@ export async function cancelDelivery(
     await removeJobs(shard.queue, [jobId(formatId('dlv', shard.number, number), Number(text(reply[1])))]);
   }
   return { result: result as 'cancelled' | 'missing' };
-}
-
-/** From {generation, event number, event record, endpoint number}, as RETRY and RECONCILE give it. */
-export function admitted(shard: Shard, number: number, reply: ScriptReply[]): Admitted {
-  const event: Partial<EventRecord> = parseEventRecord(text(reply[2])) ?? {};
-  const endpoint = Number(text(reply[3]));
-  return {
-    shard: shard.number,
-    number,
-    generation: Number(text(reply[0])),
-    app: event.a ?? '',
-    eventType: event.t ?? 'unknown',
-    eventId: eventId(shard.number, Number(text(reply[1])), event),
-    endpoint: endpoint > 0 ? formatId('ep', shard.number, endpoint) : null,
-  };
 }

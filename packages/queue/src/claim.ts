@@ -1,7 +1,9 @@
-import { type DeliveryStatus, type Reason, reasonName, STATUSES } from '@sealpost/core';
+import { type DeliveryStatus, type Reason, reasonName, reasonNumber, STATUSES } from '@sealpost/core';
+import type { Retention } from './accept.ts';
 import { type DeliveryRecord, decodeDelivery } from './delivery-record.ts';
 import { type ScriptReply, text } from './scripts.ts';
 import type { Shard } from './shard.ts';
+import { MOST_ADMITTED, readTurn, type Turn } from './turn.ts';
 
 /** A claimed attempt must be settled within this (the longest timeout is 300 s), or the reconciler looks for its job. */
 const CLAIMED_WITHIN_MS = 330_000;
@@ -19,7 +21,7 @@ export type Outcome = {
 };
 
 export type ClaimResult =
-  | {
+  | ({
       result: 'run';
       delivery: DeliveryRecord;
       /** The event's record as the seal covers it, and its parts; undefined when they are gone. */
@@ -28,9 +30,15 @@ export type ClaimResult =
       body: Buffer | undefined;
       /** undefined: the app is gone. */
       configVersion: number | undefined;
-    }
+      /** What the lane's successful attempts take, ms; 0: not known. */
+      averageMs: number;
+    } & Turn)
   | ({ result: 'settled' } & Outcome)
-  | { result: 'held' | 'gone' };
+  /** Another worker's attempt is under way, for so many ms at most. */
+  | { result: 'busy'; ms: number }
+  /** It waits in its lane, or was skipped. */
+  | ({ result: 'held' } & Turn)
+  | { result: 'gone' };
 
 /**
  * CLAIM (lua/claim.lua).
@@ -41,12 +49,25 @@ export async function claim(
   number: number,
   generation: number,
   counted: number,
+  retention: Retention,
 ): Promise<ClaimResult> {
-  const reply = (await shard.run('claim', [number, generation, counted, CLAIMED_WITHIN_MS])) as ScriptReply[];
+  const reply = (await shard.run('claim', [
+    number,
+    generation,
+    counted,
+    CLAIMED_WITHIN_MS,
+    reasonNumber('rate_limited'),
+    reasonNumber('quiet_hours'),
+    retention.recordsMs,
+    retention.bodiesMs,
+    MOST_ADMITTED,
+  ])) as ScriptReply[];
   const result = text(reply[0]);
   if (result === 'settled') return { result, ...outcome(reply.slice(1)) };
+  if (result === 'busy') return { result, ms: Number(text(reply[1])) };
+  if (result === 'held') return { result, ...readTurn(shard, reply.slice(1)) };
   const delivery = result === 'run' ? decodeDelivery(reply[1] as Buffer) : undefined;
-  if (!delivery) return { result: result === 'held' ? 'held' : 'gone' };
+  if (!delivery) return { result: 'gone' };
   const sequence = text(reply[4]);
   const version = reply[6] ?? null;
   return {
@@ -56,6 +77,8 @@ export async function claim(
     sequence: sequence === '' ? undefined : Number(sequence),
     body: (reply[5] as Buffer | null) ?? undefined,
     configVersion: version === null ? undefined : Number(text(version)),
+    averageMs: Number(text(reply[7])),
+    ...readTurn(shard, reply.slice(8)),
   };
 }
 

@@ -44,8 +44,21 @@ export type DeliveryRecord = {
 
 const RECORD_BYTES = 63;
 
-/** `wait`: someone waits for the first attempt. `waiting`: in its lane, has no job. `correlated`: has a correlation id. */
-export const FLAG = { wait: 1, waiting: 2, correlated: 4 } as const;
+/**
+ * `wait`: someone waits for the first attempt. `correlated`: has a correlation id. The others say where it is in its
+ * lane (lua/lane.lua): `waiting` without a job; `admitted`, for a worker to claim; `holds` its lane's place, since it was
+ * claimed (`detached`: its attempt lasts, and has given up its slot; `stuck`: it lasts unusually long) or because an
+ * `ordered` lane waits for its retry.
+ */
+export const FLAG = {
+  wait: 1,
+  waiting: 2,
+  correlated: 4,
+  admitted: 8,
+  holds: 16,
+  detached: 32,
+  stuck: 64,
+} as const;
 
 export function encodeDelivery(record: DeliveryRecord): Buffer {
   const bytes = Buffer.allocUnsafe(RECORD_BYTES);

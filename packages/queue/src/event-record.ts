@@ -35,6 +35,10 @@ export type EventRecord = {
   /** `webhook_url`, and its secret, encrypted. */
   u?: string;
   s?: string;
+  /** Which of its app's lanes the `webhook_url` has: one for each origin. */
+  l?: string;
+  /** ms epoch before which nothing is sent, where that was to come: `deliver_at`. */
+  da?: number;
   /** Wire profile and retry policy of this event alone. */
   w?: WireProfileName;
   r?: Partial<RetryPolicy>;

@@ -1,27 +1,22 @@
 import { reasonNumber } from '@sealpost/core';
-import { ADMITTED_WITHIN_MS, type Retention } from './accept.ts';
-import { admitted } from './by-hand.ts';
+import type { Retention } from './accept.ts';
 import { enqueue, removeJobs } from './jobs.ts';
 import { type ScriptReply, text } from './scripts.ts';
 import type { Shard } from './shard.ts';
+import { readTickets } from './turn.ts';
 
 /** How much one call looks at, so that no call blocks Redis for long. */
 const STRETCH = 200;
+/** What was given a job is looked at again after this, ms. */
+const AGAIN_MS = 10_000;
 
 /**
  * RECONCILE (lua/reconcile.lua): gives a job to each delivery that should have one and has none, because a process
- * died between two steps or its lane was opened. `more`: it did not get to the end.
+ * died between two steps or somebody removed it. `more`: it did not get to the end.
  */
 export async function reconcile(shard: Shard): Promise<{ found: number; more: boolean }> {
-  const reply = (await shard.run('reconcile', [
-    STRETCH,
-    ADMITTED_WITHIN_MS,
-    shard.jobPrefix,
-  ])) as ScriptReply[];
-  const found = [];
-  for (let i = 1; i + 4 < reply.length; i += 5) {
-    found.push(admitted(shard, Number(text(reply[i])), reply.slice(i + 1, i + 5)));
-  }
+  const reply = (await shard.run('reconcile', [STRETCH, AGAIN_MS, shard.jobPrefix])) as ScriptReply[];
+  const found = readTickets(shard, reply.slice(1));
   await enqueue(shard.queue, found);
   return { found: found.length, more: Number(reply[0]) >= STRETCH };
 }

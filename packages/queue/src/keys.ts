@@ -8,7 +8,7 @@
  * | `sp:shards` | set | shards that have ever got an app |
  * | `sp:keys` | hash | HMAC of an API key → app name (a hint; the app's config is the truth) |
  * | `sp:master` | set | ids of the master keys with which something here was written |
- * | `n` / `own` | counter | last number of an event or delivery / of an app or endpoint ("owner") |
+ * | `n` / `own` | counter | last number of an event or delivery / of an app or endpoint ("owner") or replay |
  * | `cfg:{app}` | hash | the app's version `v`, the last `change`, its record `app`, its endpoints `ep_…`, its keys `k:…` |
  * | `d:{bucket}` | hash | delivery records by number within the bucket; `o`: how many are open |
  * | `t:{bucket}` | hash | attempts, field `{number}:{attempt}` |
@@ -18,12 +18,21 @@
  * | `u:{app}` | hash | an event's own id → its number |
  * | `k:{app}:{correlation}` | hash | `seq`, how many of its events are `kept`, and deliveries by status |
  * | `kx:{app}:{correlation}` | list | deliveries of this correlation, newest first |
- * | `lane:{endpoint}` / `q:{endpoint}` | hash / list | flow control of a lane / what waits in it |
+ * | `lane:{lane}` | hash | settings and state of a lane (lua/lane.lua), named by endpoint, or by app and origin; none when idle |
+ * | `q:` `r:` `y:{lane}` | list | what waits in a lane: new, returned, replayed |
+ * | `s:{lane}` | zset | what waits there for its `deliver_at` |
+ * | `tok:{lane}` | zset | its last attempts, when it has a rate limit, by when they reached the receiver at the latest |
  * | `i:{app}:{hash}` | string | an idempotency key: the body's hash, then the encrypted answer; 24 h |
  * | `w:{event}` | string | channel that is told of first attempts; 60 s |
  * | `probe`, `barrier` | string | written to see whether writes are taken, or have reached disk or replica |
- * | `ring` | set | open lanes in which something waits |
+ * | `ring`, `fresh` | list | lanes that may admit, in turn; those that have only just got something first |
+ * | `wake` | zset | lanes that time alone holds, by the time at which they are to be looked at |
+ * | `flow` | hash | deliveries admitted and not yet claimed `in`, `slots` of live workers, `age` a delivery may be held, last outbox number `ob` |
+ * | `hb` | hash | worker → its slots and the time after which it counts as dead |
+ * | `outbox` | list | what operators are to be told, as JSON |
  * | `watch` | zset | deliveries that have a job, by the time at which they should have moved |
+ * | `replays` | set | replays that run |
+ * | `rpl:{replay}` | hash | a replay: what it looks for, how far it has come, what became of it; kept like a record |
  * | `doomed` | hash | owners whose open deliveries are being cancelled → position reached |
  * | `expiry` | zset | buckets with nothing open, by the time at which they are dropped |
  */

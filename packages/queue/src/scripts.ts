@@ -1,27 +1,37 @@
 import { readFileSync } from 'node:fs';
 import type { RedisClient } from './connection.ts';
 
+/** What a script is prepended with: files in `lua/` that are no scripts themselves. */
+const RECORDS = ['common'];
+const LANES = ['common', 'lane'];
+const MOVES = ['common', 'lane', 'moves'];
+
 /** One Lua file a script in `lua/`; each says its arguments, result and invariant. */
-const SCRIPTS = [
-  'accept',
-  'claim',
-  'settle',
-  'retry',
-  'cancel',
-  'reconcile',
-  'cancel-owner',
-  'expire',
-  'write-config',
-] as const;
-export type ScriptName = (typeof SCRIPTS)[number];
+const SCRIPTS = {
+  accept: MOVES,
+  claim: MOVES,
+  detach: LANES,
+  settle: MOVES,
+  pump: MOVES,
+  quiet: LANES,
+  replay: MOVES,
+  retry: MOVES,
+  cancel: MOVES,
+  reconcile: MOVES,
+  'cancel-owner': MOVES,
+  expire: RECORDS,
+  'write-config': LANES,
+};
+export type ScriptName = keyof typeof SCRIPTS;
 
 export type ScriptArgument = string | number | Buffer;
 /** Bulk strings come as buffers. */
 export type ScriptReply = Buffer | number | null | ScriptReply[];
 
 const read = (name: string) => readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), 'utf8');
-const common = read('common');
-const sources = new Map(SCRIPTS.map((name) => [name, `${common}\n${read(name)}`]));
+const sources = Object.entries(SCRIPTS).map(
+  ([name, before]) => [name, [...before, name].map(read).join('\n')] as const,
+);
 
 type Callable = Record<string, (prefix: string, ...args: ScriptArgument[]) => Promise<ScriptReply>>;
 

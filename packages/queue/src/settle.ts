@@ -1,8 +1,18 @@
 import { type DeliveryStatus, type Reason, reasonNumber, STATUSES } from '@sealpost/core';
-import { ADMITTED_WITHIN_MS, type Retention } from './accept.ts';
+import type { Retention } from './accept.ts';
 import { type Outcome, outcome } from './claim.ts';
 import type { ScriptReply } from './scripts.ts';
 import type { Shard } from './shard.ts';
+import { MOST_ADMITTED, readTurn, type Turn } from './turn.ts';
+
+/** A retry must have moved this long after it is due, or the reconciler looks for its job. */
+const DUE_WITHIN_MS = 30_000;
+
+/**
+ * What an attempt says of its receiver: `failure`: it cannot be reached or does not work (timeout, network, 5xx);
+ * `overload`: it has too much (429); `answer`: it works, but does not take this.
+ */
+export type ReceiverSign = 'success' | 'failure' | 'overload' | 'answer';
 
 export type Settlement = {
   number: number;
@@ -18,10 +28,34 @@ export type Settlement = {
   attemptRecord?: string | undefined;
   correlationId?: string | undefined;
   retention: Retention;
+  /** Absent when nothing was posted. */
+  receiver?:
+    | {
+        sign: ReceiverSign;
+        durationMs: number;
+        /** It asks not to be sent anything for so long, ms. */
+        holdMs: number;
+      }
+    | undefined;
+  /** An endpoint that has only failed for so long, ms, is to be disabled. */
+  disableAfterMs: number;
+  /** 0 to 1. */
+  random: number;
 };
 
+export type Settled = Outcome &
+  Turn & {
+    /** This call changed the delivery. */
+    changed: boolean;
+    /** It was a probe of a closed lane, and waits in it again. */
+    waits: boolean;
+    /** The endpoint has failed for so long that it is to be disabled. */
+    disable: boolean;
+  };
+
 /** SETTLE (lua/settle.lua). Answers what BullMQ shall be told, which is another's outcome when this one came late. */
-export async function settle(shard: Shard, settlement: Settlement): Promise<Outcome & { changed: boolean }> {
+export async function settle(shard: Shard, settlement: Settlement): Promise<Settled> {
+  const { receiver } = settlement;
   const reply = (await shard.run('settle', [
     settlement.number,
     settlement.generation,
@@ -34,7 +68,19 @@ export async function settle(shard: Shard, settlement: Settlement): Promise<Outc
     settlement.correlationId ?? '',
     settlement.retention.recordsMs,
     settlement.retention.bodiesMs,
-    ADMITTED_WITHIN_MS,
+    DUE_WITHIN_MS,
+    receiver?.sign ?? '',
+    Math.round(receiver?.durationMs ?? 0),
+    Math.round(receiver?.holdMs ?? 0),
+    settlement.disableAfterMs,
+    settlement.random,
+    MOST_ADMITTED,
   ])) as ScriptReply[];
-  return { ...outcome(reply), changed: reply[5] === 1 };
+  return {
+    ...outcome(reply),
+    changed: reply[5] === 1,
+    waits: reply[6] === 1,
+    disable: reply[7] === 1,
+    ...readTurn(shard, reply.slice(8)),
+  };
 }

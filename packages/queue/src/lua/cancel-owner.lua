@@ -9,12 +9,15 @@ if not owner then return false end
 local mark = redis.call('HGET', p .. 'doomed', owner)
 local kind, at = string.match(mark, '^(%a+):(%d+)$')
 local numbers = redis.call('LRANGE', p .. 'x:' .. owner, at, at + ARGV[1] - 1)
-local now, jobs = now_ms(), {}
+local jobs = {}
 for _, member in ipairs(numbers) do
   local d = read(tonumber(member))
   if d and is_open(d.status) then
     redis.call('ZREM', p .. 'watch', member)
-    set_status(d, CANCELLED, correlation_of(d), now, tonumber(ARGV[4]), tonumber(ARGV[5]))
+    local lane = lane_of(lane_name(d))
+    leave(d, lane)
+    ready(lane)
+    set_status(d, CANCELLED, correlation_of(d), tonumber(ARGV[4]), tonumber(ARGV[5]))
     d.reason, d.due = tonumber(kind == 'app' and ARGV[3] or ARGV[2]), now
     write(d)
     jobs[#jobs + 1] = job_id(d.number, d.generation)
@@ -25,4 +28,5 @@ if #numbers < tonumber(ARGV[1]) then
 else
   redis.call('HSET', p .. 'doomed', owner, kind .. ':' .. int(at + #numbers))
 end
+save_all()
 return jobs

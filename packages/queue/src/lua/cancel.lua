@@ -7,12 +7,16 @@ local number = tonumber(ARGV[1])
 local d = read(number)
 if not d or int(d.app) ~= ARGV[2] then return { 'missing' } end
 if not is_open(d.status) then return { 'ended', d.status } end
-local now = now_ms()
 -- Only a claim is watched for longer than an admission. One under way stays watched, so that RETRY does not begin
 -- another attempt beside it; SETTLE, or else its time, ends that.
 local watched = tonumber(redis.call('ZSCORE', p .. 'watch', int(number)) or 0)
-if d.due > now or watched <= now + tonumber(ARGV[6]) then redis.call('ZREM', p .. 'watch', int(number)) end
-set_status(d, CANCELLED, correlation_of(d), now, tonumber(ARGV[4]), tonumber(ARGV[5]))
+local is_attempted = has_flag(d.flags, FLAG_DETACHED) or watched > now + tonumber(ARGV[6])
+if d.due > now or not is_attempted then redis.call('ZREM', p .. 'watch', int(number)) end
+local lane = lane_of(lane_name(d))
+leave(d, lane)
+set_status(d, CANCELLED, correlation_of(d), tonumber(ARGV[4]), tonumber(ARGV[5]))
 d.reason, d.due = tonumber(ARGV[3]), now
 write(d)
+ready(lane)
+save_all()
 return { 'cancelled', d.generation }

@@ -1,18 +1,22 @@
 -- CLAIM: may this job's delivery be attempted now?
 -- ARGV: 1 delivery number  2 generation of the job  3 outcomes that BullMQ has counted for the job (attemptsMade)
---       4 ms within which the attempt must be settled
--- Returns {'run', delivery record, event number, event record, sequence or '', body or false, config version or false}
+--       4 ms within which the attempt must be settled  5 reason of a delivery over its rate limit  6 of one in quiet hours
+--       7 retention of records, ms  8 retention of bodies, ms  9 how many others to admit at most
+-- Returns {'run', delivery record, event number, event record, sequence or '', body or false, config version or false,
+--          average ms of the lane's attempts, ms until a lane is to be woken, tickets …}
 --         {'settled', status, reason, ms until due, attempts, HTTP status}: that outcome has yet to be put into BullMQ; post nothing
---         {'held'}: the lane takes nothing now; the delivery waits in it without a job
+--         {'busy', ms}: another worker's attempt is under way; ask again when it must have ended
+--         {'held', ms until a lane is to be woken, tickets …}: not now: the delivery waits in its lane, and the job is of
+--          no use any more; or it was skipped
 --         {'gone'}: cancelled, ended, carried by another job, or no such delivery: complete the job
 -- Keeps: the record decides, not BullMQ's counter. BullMQ has counted each settled attempt of this job (attempts -
 -- job_base) unless a worker died in between, so a smaller count means a re-run, an equal one a promotion, a due retry
--- or a retry from Bull Board. Begins with ZREM, so that a full Redis still drains.
+-- or a retry from Bull Board. Nothing runs that its lane does not let run now. Begins with ZREM, so that a full Redis
+-- still drains.
 local number, generation, counted = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 redis.call('ZREM', p .. 'watch', '')
 local d = read(number)
 if not d or d.generation ~= generation then return { 'gone' } end
-local now = now_ms()
 if counted < d.attempts - d.job_base and (d.status == RETRYING or d.status == DEAD) then
   return { 'settled', d.status, d.reason, int(math.max(0, d.due - now)), d.attempts, d.code }
 end
@@ -20,25 +24,65 @@ if d.status == DELIVERED or d.status == SKIPPED or d.status == CANCELLED then
   redis.call('ZREM', p .. 'watch', int(number)) -- a cancelled one whose worker died: nothing is under way any more
   return { 'gone' }
 end
-if d.endpoint > 0 and redis.call('HGET', p .. 'lane:' .. int(d.endpoint), 'held') then
-  redis.call('ZREM', p .. 'watch', int(number))
-  if is_open(d.status) and not has_flag(d.flags, FLAG_WAITING) then
-    d.flags = with_flag(d.flags, FLAG_WAITING)
-    write(d)
-    redis.call('RPUSH', p .. 'q:' .. int(d.endpoint), int(number))
-  end
-  return { 'held' }
+if has_flag(d.flags, FLAG_DETACHED) then
+  local ends = tonumber(redis.call('ZSCORE', p .. 'watch', int(number)) or 0)
+  if ends > now then return { 'busy', int(ends - now) } end
 end
-redis.call('ZADD', p .. 'watch', int(now + ARGV[4]), int(number))
-if is_open(d.status) and d.due > now then -- promoted by hand
-  d.due = now
-  write(d)
-end
-if has_flag(d.flags, FLAG_WAITING) then -- held before, and its lane opened: it runs by this job, not by its lane's list
-  d.flags = without_flag(d.flags, FLAG_WAITING)
-  write(d)
-end
+
 local bucket, field = place(d.event)
 local event = redis.call('HMGET', p .. 'e:' .. bucket, field, field .. 's')
-return { 'run', redis.call('HGET', p .. 'd:' .. d.bucket, d.field), int(d.event), event[1], event[2] or '',
-  redis.call('HGET', p .. 'b:' .. bucket, field), redis.call('HGET', p .. 'cfg:' .. int(d.app), 'v') }
+local lane = lane_of(lane_name(d, event[1]))
+local is_counted = has_flag(d.flags, FLAG_ADMITTED) or has_flag(d.flags, FLAG_HOLDS)
+
+-- Nil when it may run, else 'wait', or the reason for which it is skipped.
+local function obstacle()
+  local opens = open_at(lane)
+  if not opens or opens > now then return 'wait' end
+  if lane.n > window(lane) or (lane.n == window(lane) and not is_counted) then return 'wait' end
+  if lane.cl and lane.pr ~= number then return 'wait' end
+  if is_quiet(lane) then return ARGV[6] end -- `skip`: to `hold` would have closed it above
+  if lane.rl and token_at(lane) > now then return lane.rs and ARGV[5] or 'wait' end
+  return nil
+end
+
+local stops = obstacle()
+if stops == 'wait' then
+  if d.status == DEAD then -- from Bull Board: one attempt more, when the lane lets it
+    set_status(d, RETRYING, correlation_of(d), 0, 0)
+  end
+  put_back(d, lane, 'r')
+  local admitted = tickets(admit(tonumber(ARGV[9])))
+  save_all()
+  return { 'held', until_wake(), unpack(admitted) }
+end
+if stops then
+  leave(d, lane)
+  redis.call('ZREM', p .. 'watch', int(number))
+  set_status(d, SKIPPED, correlation_of(d), tonumber(ARGV[7]), tonumber(ARGV[8]))
+  d.reason, d.due = tonumber(stops), now
+  if d.attempts == 0 then tell_waiter(d) end
+  write(d)
+  ready(lane)
+  local admitted = tickets(admit(tonumber(ARGV[9])))
+  save_all()
+  return { 'held', until_wake(), unpack(admitted) }
+end
+
+-- From now on it has a slot: it keeps its lane's place, and frees the shard's for the next one.
+local was, probes = d.flags, lane.pr == number
+leave(d, lane)
+if probes then lane.pr = number end
+if not is_counted then take_pace(lane) end
+put_holding(d, lane)
+if has_flag(was, FLAG_STUCK) then ready(lane) end -- its window is wider again
+redis.call('ZADD', p .. 'watch', int(now + ARGV[4]), int(number))
+if lane.rl then take_token(lane, d) end
+local promoted = is_open(d.status) and d.due > now -- by hand
+if promoted then d.due = now end
+if promoted or d.flags ~= was then write(d) end
+local average = lane.avg or 0
+local admitted = tickets(admit(tonumber(ARGV[9])))
+save_all()
+return { 'run', d.bytes, int(d.event), event[1], event[2] or '',
+  redis.call('HGET', p .. 'b:' .. bucket, field), redis.call('HGET', p .. 'cfg:' .. int(d.app), 'v'), int(average),
+  until_wake(), unpack(admitted) }

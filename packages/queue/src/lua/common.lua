@@ -6,6 +6,7 @@ local RECORD_BYTES = 63
 local LAYOUT = '>BBI2I2I2I2I6I4I4I6I6I2BI4c20'
 local PENDING, RETRYING, DELIVERED, DEAD, SKIPPED, CANCELLED = 0, 1, 2, 3, 4, 5
 local FLAG_WAIT, FLAG_WAITING, FLAG_CORRELATED = 1, 2, 4
+local FLAG_ADMITTED, FLAG_HOLDS, FLAG_DETACHED, FLAG_STUCK = 8, 16, 32, 64
 
 local function int(n) return string.format('%.0f', n) end
 
@@ -14,10 +15,8 @@ local function place(number)
   return int((number - field) / BUCKET), int(field)
 end
 
-local function now_ms()
-  local t = redis.call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
-end
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 -- The record as a table, or nil; see delivery-record.ts for the fields.
 local function read(number)
@@ -25,29 +24,29 @@ local function read(number)
   local bytes = redis.call('HGET', p .. 'd:' .. bucket, field)
   -- What has another length was not written by us: one bad record must not stop a script for all others.
   if not bytes or #bytes ~= RECORD_BYTES then return nil end
-  local d = { number = number, bucket = bucket, field = field }
+  local d = { number = number, bucket = bucket, field = field, bytes = bytes }
   d.status, d.flags, d.generation, d.attempts, d.job_base, d.retry_base, d.event, d.app, d.endpoint, d.created,
     d.due, d.code, d.reason, d.key, d.seal = struct.unpack(LAYOUT, bytes)
   return d
 end
 
 local function write(d)
-  redis.call('HSET', p .. 'd:' .. d.bucket, d.field, struct.pack(LAYOUT, d.status, d.flags, d.generation, d.attempts,
-    d.job_base, d.retry_base, d.event, d.app, d.endpoint, d.created, d.due, d.code, d.reason, d.key, d.seal))
+  d.bytes = struct.pack(LAYOUT, d.status, d.flags, d.generation, d.attempts, d.job_base, d.retry_base, d.event, d.app,
+    d.endpoint, d.created, d.due, d.code, d.reason, d.key, d.seal)
+  redis.call('HSET', p .. 'd:' .. d.bucket, d.field, d.bytes)
 end
 
 local function is_open(status) return status == PENDING or status == RETRYING end
 
 -- flags are few and small: no bit library is needed, which Redis 6.2 and Valkey name differently.
-local function has_flag(flags, flag) return math.floor(flags / flag) % 2 == 1 end
+local function has_flag(flags, flag) return flags % (flag * 2) >= flag end
 local function without_flag(flags, flag) return has_flag(flags, flag) and flags - flag or flags end
-local function with_flag(flags, flag) return has_flag(flags, flag) and flags or flags + flag end
 
 -- A bucket in which nothing is open any more is dropped after its retention (ms); see expire.lua.
 local function schedule_drop(kind, bucket, at) redis.call('ZADD', p .. 'expiry', int(at), kind .. ':' .. bucket) end
 
 -- How long what has ended is kept, in ms: `keep` a record, `keep_body` a body.
-local function close_one(d, now, keep, keep_body)
+local function close_one(d, keep, keep_body)
   if redis.call('HINCRBY', p .. 'd:' .. d.bucket, 'o', -1) <= 0 then schedule_drop('d', d.bucket, now + keep) end
   local bucket = place(d.event)
   if redis.call('HINCRBY', p .. 'e:' .. bucket, 'o', -1) <= 0 then
@@ -68,7 +67,7 @@ local function count(key, from, to)
 end
 
 -- The one way in which a status changes: all its counts move with it.
-local function set_status(d, status, correlation, now, keep, keep_body)
+local function set_status(d, status, correlation, keep, keep_body)
   if status == d.status then return end
   local was, is = d.status, status
   d.status = status
@@ -78,7 +77,7 @@ local function set_status(d, status, correlation, now, keep, keep_body)
     count(p .. 'k:' .. int(d.app) .. ':' .. correlation, was, is)
   end
   if is_open(was) and not is_open(is) then
-    close_one(d, now, keep, keep_body)
+    close_one(d, keep, keep_body)
   elseif is_open(is) and not is_open(was) then
     open_one(d)
   end
@@ -89,7 +88,8 @@ local function event_of(d)
   return redis.call('HGET', p .. 'e:' .. bucket, field)
 end
 
--- What scripts read of an event record: its app's number `n`, own id `i`, correlation id `c`, how many deliveries `k`.
+-- What scripts read of an event record: its app's number `n`, own id `i`, correlation id `c`, lane of its
+-- `webhook_url` `l`, how many deliveries `k`.
 -- Nothing when it is gone, or was not written by us.
 local MOST_DELIVERIES = 100001
 local function event_in(text)
@@ -99,6 +99,7 @@ local function event_in(text)
     n = event.n,
     i = type(event.i) == 'string' and event.i or nil,
     c = type(event.c) == 'string' and event.c or nil,
+    l = type(event.l) == 'string' and event.l or nil,
     k = math.min(tonumber(event.k) or 1, MOST_DELIVERIES),
   }
 end
@@ -128,4 +129,20 @@ local function job_id(number, generation) return id('dlv', number) .. '-' .. int
 local function next_generation(d)
   d.generation = d.generation % 65535 + 1
   d.job_base = d.attempts
+end
+
+-- Whoever waits for an event's first attempts (`Prefer: wait`) is told of one.
+local function tell_waiter(d)
+  if not has_flag(d.flags, FLAG_WAIT) then return end
+  local channel = redis.call('GET', p .. 'w:' .. int(d.event))
+  if channel then redis.call('PUBLISH', channel, p .. int(d.event)) end
+end
+
+-- What operators are told, through the API's relay. Bounded: while no API runs, what is too much is not told.
+local OUTBOX = 100000
+local function tell_operators(kind, app, endpoint, entry)
+  if redis.call('LLEN', p .. 'outbox') >= OUTBOX then return end
+  entry.i = redis.call('HINCRBY', p .. 'flow', 'ob', 1)
+  entry.t, entry.a, entry.e, entry.at = kind, app, endpoint, now
+  redis.call('RPUSH', p .. 'outbox', cjson.encode(entry))
 end

@@ -3,7 +3,6 @@
 -- Returns how many were looked at.
 -- Keeps: a bucket with an open delivery is never dropped (`o` counts them; closing the last one schedules the drop),
 -- and counts by status speak only of records that exist.
-local now = now_ms()
 local due = redis.call('ZRANGEBYSCORE', p .. 'expiry', '-inf', int(now), 'LIMIT', 0, tonumber(ARGV[1]))
 
 -- Lists are nearly in order of age: what is gone stands at the end, or is passed over until it does.

@@ -1,60 +1,45 @@
--- RECONCILE: finds deliveries that should have a job and have none, and lets open lanes go on.
--- ARGV: 1 how many of each to look at  2 ms until they are looked at again  3 prefix of BullMQ's job keys
--- Returns how many were looked at, then the deliveries to enqueue, flat: number, generation, event number, event record, endpoint number, …
+-- RECONCILE: finds deliveries that should have a job and have none.
+-- ARGV: 1 how many to look at  2 ms until they are looked at again  3 prefix of BullMQ's job keys
+-- Returns {how many were looked at, tickets …}.
 -- Keeps: whoever asks, each is handed out once per period, and a job that BullMQ still has is left to BullMQ (a
--- waiting, delayed or active job moves by itself; a stalled one BullMQ puts back).
+-- waiting, delayed or active job moves by itself; a stalled one BullMQ puts back). What was admitted gets its job; what
+-- waited for its backoff goes back to its lane.
 local limit, again, job_prefix = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-local now = now_ms()
-local out = { 0 }
+local orphans = {}
 
-local function hand_out(d)
-  redis.call('ZADD', p .. 'watch', int(now + again), int(d.number))
-  write(d)
-  for _, value in ipairs({ int(d.number), d.generation, int(d.event), event_of(d) or '', int(d.endpoint) }) do
-    out[#out + 1] = value
-  end
+local function has_job(d)
+  local job = job_prefix .. job_id(d.number, d.generation)
+  return redis.call('EXISTS', job) == 1 and redis.call('HEXISTS', job, 'finishedOn') == 0
 end
 
 local overdue = redis.call('ZRANGEBYSCORE', p .. 'watch', '-inf', int(now), 'LIMIT', 0, limit)
-out[1] = #overdue
 for _, member in ipairs(overdue) do
   local d = read(tonumber(member))
-  if not d or not is_open(d.status) or has_flag(d.flags, FLAG_WAITING) then
+  if not d or has_flag(d.flags, FLAG_WAITING) then
     redis.call('ZREM', p .. 'watch', member)
+  elseif (is_open(d.status) or has_flag(d.flags, FLAG_ADMITTED)) and has_job(d) then
+    redis.call('ZADD', p .. 'watch', int(now + again), member)
+    if has_flag(d.flags, FLAG_DETACHED) then -- that attempt has ended: the job may make another when it comes
+      d.flags = without_flag(d.flags, FLAG_DETACHED)
+      write(d)
+    end
   else
-    local job = job_prefix .. job_id(d.number, d.generation)
-    if redis.call('EXISTS', job) == 0 then
-      -- A new job counts its outcomes from nothing, and so must the record.
-      if d.attempts > d.job_base then next_generation(d) end
-      hand_out(d)
-    elseif redis.call('HEXISTS', job, 'finishedOn') == 1 then
+    local lane = lane_of(lane_name(d))
+    if not is_open(d.status) then -- a dead one whose retry was removed from Bull Board
+      redis.call('ZREM', p .. 'watch', member)
+      leave(d, lane)
+      write(d)
+      ready(lane)
+    elseif has_flag(d.flags, FLAG_ADMITTED) then
+      -- A new job counts its outcomes from nothing, and an old one's id cannot be used again.
       next_generation(d)
-      hand_out(d)
-    else
       redis.call('ZADD', p .. 'watch', int(now + again), member)
+      write(d)
+      orphans[#orphans + 1] = d
+    else
+      put_back(d, lane, 'r')
     end
   end
 end
-
-for _, endpoint in ipairs(redis.call('SRANDMEMBER', p .. 'ring', 16)) do
-  for _ = 1, limit do
-    local member = redis.call('LPOP', p .. 'q:' .. endpoint)
-    if not member then
-      redis.call('SREM', p .. 'ring', endpoint)
-      break
-    end
-    out[1] = out[1] + 1
-    local d = read(tonumber(member))
-    -- Without the flag it is an old entry: the delivery has gone another way since.
-    if d and has_flag(d.flags, FLAG_WAITING) then
-      d.flags = without_flag(d.flags, FLAG_WAITING)
-      if is_open(d.status) then
-        next_generation(d)
-        hand_out(d)
-      else
-        write(d)
-      end
-    end
-  end
-end
-return out
+save_all()
+return { #overdue, unpack(tickets(orphans)) }

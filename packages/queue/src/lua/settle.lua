@@ -1,18 +1,24 @@
--- SETTLE: records an attempt and moves its delivery on.
+-- SETTLE: records an attempt, moves its delivery on, teaches its lane, and admits what now has room.
 -- ARGV: 1 delivery number  2 generation  3 attempt number  4 new status  5 reason  6 HTTP status or 0
 --       7 ms until the next attempt (status retrying)  8 attempt as JSON, or '' when there was none and the delivery just ends
 --       9 correlation id or ''  10 retention of records, ms  11 retention of bodies, ms
 --       12 ms after its due time by which a retry must have moved
--- Returns {status, reason, ms until due, attempts, HTTP status, 1 if this call changed the delivery}: what BullMQ shall be told.
+--       13 what the attempt says of the receiver: 'success', 'failure' (timeout, network, 5xx), 'overload' (429), 'answer'
+--          (any other status), or '' when nothing was posted  14 ms that it took
+--       15 ms for which the receiver asks not to be sent anything, or 0  16 ms of failures after which an endpoint is disabled
+--       17 a random number, 0 to 1  18 how many to admit at most
+-- Returns {status, reason, ms until due, attempts, HTTP status, 1 if this call changed the delivery, 1 if it waits in its
+--          lane again, 1 if the endpoint is to be disabled, ms until a lane is to be woken, tickets …}.
 -- Keeps: fenced by generation and attempt, so an attempt counts once however often this is sent, and a worker that
 -- lost its lock changes nothing, yet a success that arrives late still makes the delivery delivered. Begins with
 -- ZREM, so that a full Redis still drains.
 local number, generation, attempt = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local status = tonumber(ARGV[4])
+local status, says = tonumber(ARGV[4]), ARGV[13]
+local correlation = ARGV[9] ~= '' and ARGV[9] or nil
+local keep, keep_body = tonumber(ARGV[10]), tonumber(ARGV[11])
 redis.call('ZREM', p .. 'watch', '')
 local d = read(number)
-if not d then return { CANCELLED, 0, 0, 0, 0, 0 } end
-local now = now_ms()
+if not d then return { CANCELLED, 0, 0, 0, 0, 0, 0, 0, -1 } end
 local current = d.generation == generation and d.attempts < attempt and (is_open(d.status) or d.status == DEAD)
 local late_success = not current and status == DELIVERED and d.status ~= DELIVERED
 if not current and not late_success then
@@ -22,7 +28,77 @@ if not current and not late_success then
     redis.call('HSET', p .. 't:' .. d.bucket, d.field .. ':' .. int(attempt), ARGV[8])
     write(d)
   end
-  return { d.status, d.reason, int(math.max(0, d.due - now)), d.attempts, d.code, 0 }
+  return { d.status, d.reason, int(math.max(0, d.due - now)), d.attempts, d.code, 0, 0, 0, -1 }
+end
+local lane = lane_of(lane_name(d))
+local probing, in_flight = lane.pr == number, lane.n
+local disable = 0
+
+local PROBE_FIRST, PROBE_MOST = 30000, 600000
+local CLOSE_DELIVERIES, CLOSE_MS = 5, 5000
+
+-- 30 s doubling to 10 min, a quarter more or less.
+local function probe_later()
+  lane.po = math.min(PROBE_MOST, lane.po and lane.po * 2 or PROBE_FIRST)
+  lane.pa = math.floor(now + lane.po * (0.75 + tonumber(ARGV[17]) / 2))
+end
+
+local function grow()
+  local size = lane.w or FIRST_WINDOW
+  if in_flight * 2 >= size then
+    lane.w = math.min(lane.mc or MOST_AT_ONCE, size + (lane.ca and 1 / size or 1))
+  end
+  local took = tonumber(ARGV[14])
+  lane.avg = lane.avg and lane.avg + (took - lane.avg) / 8 or took
+end
+
+-- Once a window: what began before the last halving says nothing new (RFC 5681 §3.1's flight, by time).
+local function halve()
+  if lane.cut and now - tonumber(ARGV[14]) < lane.cut then return end
+  lane.w, lane.ca, lane.cut = math.max(1, (lane.w or FIRST_WINDOW) / 2), 1, now
+end
+
+local function failed()
+  local list, known = {}, false
+  for member in string.gmatch(encode(lane.fd or ''), '%d+') do
+    list[#list + 1] = member
+    known = known or member == int(number)
+  end
+  if not known and #list < CLOSE_DELIVERIES then list[#list + 1] = int(number) end
+  lane.fd = table.concat(list, ',')
+  if lane.cl then
+    if probing then probe_later() end
+  elseif #list >= CLOSE_DELIVERIES and now - lane.fs >= CLOSE_MS and not lane['or'] then
+    lane.cl = now
+    probe_later()
+    tell_operators('lane.closed', d.app, d.endpoint, { since = lane.fs })
+  end
+end
+
+-- An endpoint that was deleted meanwhile has no lane any more.
+local function has_lane()
+  return d.endpoint == 0 or lane.fs or redis.call('HEXISTS', p .. 'cfg:' .. int(d.app), id('ep', d.endpoint)) == 1
+end
+
+local function learn()
+  if says == 'success' then
+    if lane.cl then reopen(lane, d.app, 'success') end
+    if lane.rv then tell_operators('endpoint.recovered', d.app, d.endpoint, { since = lane.rv }) end
+    lane.fs, lane.fd, lane.rv = nil
+    grow()
+  elseif has_lane() then
+    lane.fs = lane.fs or now
+    if says ~= 'answer' then halve() end
+    if says == 'failure' then
+      failed()
+    elseif lane.cl and probing then -- it answers
+      reopen(lane, d.app, 'success')
+      lane.fs = now
+    end
+    if d.endpoint > 0 and now - lane.fs >= tonumber(ARGV[16]) then disable = 1 end
+  end
+  local hold = tonumber(ARGV[15])
+  if hold > 0 and has_lane() then lane.nb = math.max(lane.nb or 0, now + hold) end
 end
 
 local first = d.attempts == 0
@@ -31,16 +107,33 @@ if ARGV[8] ~= '' then
   redis.call('HSET', p .. 't:' .. d.bucket, d.field .. ':' .. int(attempt), ARGV[8])
 end
 d.reason, d.code = tonumber(ARGV[5]), tonumber(ARGV[6])
-d.due = status == RETRYING and now + ARGV[7] or now
-set_status(d, status, ARGV[9] ~= '' and ARGV[9] or nil, now, tonumber(ARGV[10]), tonumber(ARGV[11]))
-if status == RETRYING then
-  redis.call('ZADD', p .. 'watch', int(d.due + ARGV[12]), int(number))
+local holds = lane['or'] and status == RETRYING and d.endpoint > 0
+-- A failed probe uses up no retry, and the next one is another delivery.
+local spared = lane.cl and probing and says == 'failure'
+if lane.rl then date_token(lane, number, attempt) end
+leave(d, lane)
+if says ~= '' then learn() end
+if spared then
+  d.retry_base, d.due = d.retry_base + 1, now
+  set_status(d, RETRYING, correlation, keep, keep_body)
+  put_back(d, lane, 'q')
 else
-  redis.call('ZREM', p .. 'watch', int(number))
+  d.due = status == RETRYING and now + ARGV[7] or now
+  set_status(d, status, correlation, keep, keep_body)
+  if status == RETRYING then
+    redis.call('ZADD', p .. 'watch', int(d.due + ARGV[12]), int(number))
+    if holds then put_holding(d, lane) end
+  else
+    redis.call('ZREM', p .. 'watch', int(number))
+  end
+  if status == DEAD then
+    tell_operators('delivery.dead', d.app, d.endpoint, { d = number, r = d.reason, n = d.attempts })
+  end
+  write(d)
+  ready(lane)
 end
-write(d)
-if first and has_flag(d.flags, FLAG_WAIT) then
-  local channel = redis.call('GET', p .. 'w:' .. int(d.event))
-  if channel then redis.call('PUBLISH', channel, p .. int(d.event)) end
-end
-return { d.status, d.reason, int(math.max(0, d.due - now)), d.attempts, d.code, 1 }
+if first then tell_waiter(d) end
+local admitted = tickets(admit(tonumber(ARGV[18])))
+save_all()
+return { d.status, d.reason, int(math.max(0, d.due - now)), d.attempts, d.code, 1, spared and 1 or 0, disable,
+  until_wake(), unpack(admitted) }

@@ -1,0 +1,228 @@
+-- Lanes: flow control of one endpoint; prepended, after common.lua, to each script that moves deliveries.
+--
+--   a delivery                                      a lane
+--
+--            ACCEPT, RETRY                               5 deliveries failed, no success for 5 s
+--           /             \                          open ─────────────────────────────────────▶ closed
+--          ▼   room        ▼                           ▲   a probe succeeds, resume, new URL        │
+--      WAITING ─────▶ ADMITTED ── CLAIM ──▶ HOLDS      └────────────────────────────────────────────┘
+--     (q r y s)     (n, flow in)  │  ▲     (n) │       in both: paused, disabled, quiet, held by Retry-After
+--          ▲                      │  │         │ SETTLE
+--          └─────── not now ──────┘  │ CLAIM   ├──▶ ended
+--                                    │         ▼
+--                                    └── backoff (BullMQ's delayed job; `ordered`: it HOLDS, so that none overtakes)
+--
+-- A delivery's flags say in which of these it is, and every move goes through `leave` and one of `put_*`, so that the
+-- counts of its lane (`n`, `q`, `sc`) and of the shard (`flow in`) move with it. Keeps: nothing is admitted while the
+-- lane's `n` is at its window, or the lane is paused, disabled, quiet, held or closed (but for one probe).
+-- A lane with `q` > 0 that may admit stands in `ring` or `fresh` (`rg`), one that may later in `wake` (`z`); else
+-- whatever changes it calls `ready`.
+local MOST_AT_ONCE = 32
+local FIRST_WINDOW, SMALL_WINDOW = 4, 2
+local ADMITTED_WITHIN = 5000 -- ms after which what is admitted and not claimed is looked for
+local MOST_IN_VAIN = 50 -- turns in which nothing is admitted, in one call
+local IDLE_ORIGIN = 3600000 -- ms after which what was learned of a webhook_url's origin is forgotten
+
+local lanes = {}
+
+-- The name of a delivery's lane: its endpoint's number, or app and origin of a `webhook_url`.
+local function lane_name(d, event)
+  if d.endpoint > 0 then return int(d.endpoint) end
+  return int(d.app) .. '.' .. (event_in(event or event_of(d)).l or '')
+end
+
+local function lane_of(name)
+  local lane = lanes[name]
+  if lane then return lane end
+  lane = { name = name, stored = {} }
+  local fields = redis.call('HGETALL', p .. 'lane:' .. name)
+  for i = 1, #fields, 2 do
+    local value = tonumber(fields[i + 1]) or fields[i + 1]
+    lane[fields[i]], lane.stored[fields[i]] = value, value
+  end
+  lane.n, lane.q, lane.sc, lane.sk = lane.n or 0, lane.q or 0, lane.sc or 0, lane.sk or 0
+  lanes[name] = lane
+  return lane
+end
+
+local function encode(value)
+  if type(value) ~= 'number' then return value end
+  return value % 1 == 0 and int(value) or string.format('%.3f', value)
+end
+
+-- Writes what has changed; the table is of no use afterwards. What was learned of a lane that is idle and well is
+-- dropped, and so is the lane, unless it has settings: it starts small again, as RFC 5681 §4.1 has it for idle
+-- connections.
+local function save(lane)
+  if lane.n <= 0 then lane.n = nil end
+  if lane.q <= 0 then lane.q = nil end
+  if lane.sc <= 0 then lane.sc, lane.sd = nil end
+  if lane.sk <= 0 then lane.sk = nil end
+  if not lane.n and not lane.q and not lane.sc and not lane.fs and not lane.cl and not lane.rv then
+    lane.w, lane.ca, lane.cut, lane.avg, lane.rc, lane.ac, lane.sk, lane.pr, lane.xa = nil
+    if lane.ta and lane.ta <= now then lane.ta = nil end
+  end
+  if lane.nb and lane.nb <= now then lane.nb = nil end
+  local name, stored, set, del = lane.name, lane.stored, {}, {}
+  lane.name, lane.stored, lanes[name] = nil
+  for field, value in pairs(lane) do
+    if value ~= stored[field] then set[#set + 1], set[#set + 2] = field, encode(value) end
+  end
+  for field in pairs(stored) do
+    if lane[field] == nil then del[#del + 1] = field end
+  end
+  if stored.q and not lane.q then
+    redis.call('UNLINK', p .. 'q:' .. name, p .. 'r:' .. name, p .. 'y:' .. name) -- old entries at most
+  end
+  if #del > 0 then redis.call('HDEL', p .. 'lane:' .. name, unpack(del)) end
+  if #set > 0 then redis.call('HSET', p .. 'lane:' .. name, unpack(set)) end
+end
+
+-- What is admitted and not yet claimed, over all lanes, is at most as much as the live workers have slots: with what has a
+-- slot, BullMQ's queue holds twice the slots at most. And how long a held delivery may wait.
+local flow
+local function shard_flow()
+  if not flow then
+    local values = redis.call('HMGET', p .. 'flow', 'slots', 'in', 'age')
+    flow = { slots = tonumber(values[1] or 0), total = tonumber(values[2] or 0), age = tonumber(values[3]), delta = 0 }
+  end
+  return flow
+end
+local function add_total(n)
+  shard_flow()
+  flow.total, flow.delta = flow.total + n, flow.delta + n
+end
+local function room() return shard_flow().slots - flow.total end
+
+-- Ends every script that moved a delivery.
+local function save_all()
+  for _, lane in pairs(lanes) do save(lane) end
+  if flow and flow.delta ~= 0 then
+    redis.call('HINCRBY', p .. 'flow', 'in', int(flow.delta))
+    flow.delta = 0
+  end
+end
+
+local function window(lane)
+  if lane['or'] then return 1 end
+  local size = math.min(lane.w or FIRST_WINDOW, lane.mc or MOST_AT_ONCE)
+  if lane.sk > 0 then size = math.min(size, SMALL_WINDOW) end
+  return math.max(1, math.floor(size))
+end
+
+local function is_held(lane) return lane.ps or lane.off or lane.cl end
+local function held_since(lane) return math.min(lane.ps or now, lane.off or now, lane.cl or now) end
+
+-- Rate limit. `tok` is the log of the lane's last attempts, by the latest time at which they can have reached the receiver:
+-- an answer's, or until there is one, a little after the start. The next one waits until the `rl`-th of them from the end
+-- is a period old, so that the receiver never counts more, however long the way to it. Limits of one a second and more are
+-- also spread evenly at admission (a generic cell rate algorithm, ITU-T I.371, 2.5 % below the limit, so that the log is
+-- rarely full), since a receiver is not helped by bursts; slower ones may be used up at once.
+local function transit(lane) return math.max(100, math.min(1000, lane.rp / 20)) end
+local function pace(lane)
+  local interval = lane.rp / lane.rl
+  return interval <= 1000 and interval * 1.025 or nil
+end
+local function token_at(lane)
+  local last = redis.call('ZREVRANGE', p .. 'tok:' .. lane.name, lane.rl - 1, lane.rl - 1, 'WITHSCORES')
+  return last[2] and last[2] + lane.rp + 1 or 0
+end
+local function take_pace(lane)
+  local interval = lane.rl and not lane.rs and pace(lane)
+  if interval then lane.ta = math.max(now, lane.ta or 0) + interval end
+end
+local function take_token(lane, d)
+  local key, member = p .. 'tok:' .. lane.name, int(d.number) .. ':' .. int(d.attempts + 1)
+  local lost = redis.call('ZSCORE', key, member) -- the same attempt, whose worker died: the receiver may have had it
+  if lost then redis.call('ZADD', key, lost, member .. ':' .. int(lost)) end
+  redis.call('ZADD', key, int(now + transit(lane)), member)
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', int(now - lane.rp - 1))
+  redis.call('PEXPIRE', key, int(lane.rp * 2))
+end
+-- The attempt has been answered: it has reached the receiver.
+local function date_token(lane, number, attempt)
+  redis.call('ZADD', p .. 'tok:' .. lane.name, 'XX', 'LT', int(now), int(number) .. ':' .. int(attempt))
+end
+
+-- Quiet hours come from a worker that knows time zones; a period that has passed says nothing of the next.
+local function quiet_unknown(lane) return lane.qh and (not lane.qu or now >= lane.qu) end
+local function is_quiet(lane) return lane.qh and lane.qf and lane.qf <= now and now < lane.qu end
+
+-- When time alone lets the lane send: 0 for now, or ms; false when something else must happen first.
+local function open_at(lane)
+  if lane.ps or lane.off then return false end
+  if quiet_unknown(lane) then return now + 1 end
+  local at = lane.nb or 0
+  if is_quiet(lane) and not lane.qs then at = math.max(at, lane.qu) end
+  return at
+end
+
+-- When the lane may admit one more: as above.
+local function admits_at(lane)
+  local at = open_at(lane)
+  if not at or lane.n >= window(lane) then return false end
+  if lane.cl then
+    if lane.pr then return false end
+    at = math.max(at, lane.pa or 0)
+  end
+  if lane.rl and not lane.rs then
+    local interval = pace(lane)
+    at = math.max(at, token_at(lane), interval and lane.ta and math.floor(lane.ta - 2 * interval) or 0)
+  end
+  return at
+end
+
+local function is_idle(lane) return lane.n <= 0 and lane.q <= 0 and lane.sc <= 0 end
+
+-- The lane of a `webhook_url`'s origin: no settings, and none may ever use it again.
+local function is_origin(lane) return string.find(lane.name, '.', 1, true) end
+local function endpoint_of(lane) return is_origin(lane) and 0 or tonumber(lane.name) end
+
+-- ms until the first lane is to be woken of those that this call has put to sleep, -1: none. PUMP tells of all.
+local wakes_at
+local function until_wake() return wakes_at and int(math.max(0, wakes_at - now)) or -1 end
+
+-- Puts the lane where the next turn or the right time finds it.
+local function ready(lane, list)
+  local opens = lane.q > 0 and not lane.rg and admits_at(lane)
+  if opens and opens <= now then
+    redis.call('RPUSH', p .. (list or 'ring'), lane.name)
+    lane.rg = 1
+  end
+  local at = math.huge
+  if lane.qh then at = math.min(at, lane.qu or now) end
+  if opens and opens > now then at = math.min(at, opens) end
+  if lane.sc > 0 then at = math.min(at, lane.sd or now) end
+  if is_held(lane) and lane.q > 0 and shard_flow().age then
+    lane.xa = lane.xa or held_since(lane) + flow.age
+    at = math.min(at, lane.xa)
+  else
+    lane.xa = nil
+  end
+  if is_idle(lane) then
+    if lane.nb and lane.nb > now then
+      at = math.min(at, lane.nb)
+    elseif (lane.fs or lane.cl or lane.rv) and is_origin(lane) then
+      at = math.min(at, lane.z or now + IDLE_ORIGIN)
+    end
+  end
+  at = at < math.huge and math.floor(at) or nil
+  if at == lane.z then return end
+  if at then
+    redis.call('ZADD', p .. 'wake', int(at), lane.name)
+    wakes_at = math.min(wakes_at or at, at)
+  else
+    redis.call('ZREM', p .. 'wake', lane.name)
+  end
+  lane.z = at
+end
+
+-- Forgets that the lane failed, and lets it begin anew with a small window. `by`: what opened it. Until it has a success,
+-- `rv` says since when its endpoint has not recovered.
+local function reopen(lane, app, by)
+  if lane.cl then
+    tell_operators('lane.opened', app, endpoint_of(lane), { since = lane.cl, by = by })
+    lane.w, lane.rv = SMALL_WINDOW, lane.rv or lane.fs or lane.cl
+  end
+  lane.cl, lane.po, lane.pa, lane.pr, lane.fs, lane.fd, lane.ca, lane.nb = nil
+end
