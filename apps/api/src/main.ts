@@ -15,6 +15,7 @@ import type { Route } from './http/route.ts';
 import { FirstAttempts } from './ingest/await-first-attempts.ts';
 import { PublishEvents } from './ingest/publish-events.ts';
 import { ShedLoad } from './ingest/shed-load.ts';
+import { OutboxRelay } from './outbox/relay-outbox.ts';
 import { Readiness } from './readiness.ts';
 import { appRoutes } from './routes/apps.ts';
 import { correlationRoutes } from './routes/correlations.ts';
@@ -23,8 +24,10 @@ import { endpointRoutes } from './routes/endpoints.ts';
 import { eventRoutes } from './routes/events.ts';
 import { healthRoutes } from './routes/health.ts';
 import { keyRoutes } from './routes/keys.ts';
+import { laneRoutes } from './routes/lanes.ts';
 import { publishRoutes } from './routes/publish.ts';
 import { referenceRoutes } from './routes/reference.ts';
+import { replayRoutes } from './routes/replays.ts';
 import { testRoutes } from './routes/test-endpoint.ts';
 import type { Services } from './services.ts';
 
@@ -76,7 +79,9 @@ async function main(): Promise<void> {
   server.on('clientError', answerClientError);
   await once(server, 'listening');
   logger.info({ address: server.address() }, 'api ready');
-  drainOnSignal(server, readiness, services, client);
+  const relay = new OutboxRelay(services);
+  relay.start();
+  drainOnSignal(server, readiness, services, relay, client);
 }
 
 async function createServices(
@@ -134,10 +139,12 @@ function allRoutes(services: Services, readiness: Readiness): Route[] {
     ...appRoutes(services),
     ...keyRoutes(services),
     ...endpointRoutes(services),
+    ...laneRoutes(services),
     ...testRoutes(services),
     ...publishRoutes(services),
     ...eventRoutes(services),
     ...deliveryRoutes(services),
+    ...replayRoutes(services),
     ...correlationRoutes(services),
     ...healthRoutes(() => readiness.notReady()),
   ];
@@ -160,7 +167,13 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
 }
 
 /** Readiness off, no new work, what is under way is finished; a second signal ends at once. */
-function drainOnSignal(server: Server, readiness: Readiness, services: Services, client: RedisClient): void {
+function drainOnSignal(
+  server: Server,
+  readiness: Readiness,
+  services: Services,
+  relay: OutboxRelay,
+  client: RedisClient,
+): void {
   const { logger, firstAttempts } = services;
   const drain = async (signal: string) => {
     if (readiness.draining) process.exit(1);
@@ -176,8 +189,7 @@ function drainOnSignal(server: Server, readiness: Readiness, services: Services,
     // Node's own close would cut the connections off that are between two requests: they get a second for one more.
     TcpServer.prototype.close.call(server);
     setTimeout(() => server.close(), LAST_REQUESTS_MS);
-    await firstAttempts.close();
-    await closed;
+    await Promise.all([firstAttempts.close(), relay.stop(), closed]);
     client.disconnect();
     logger.info('drained');
     process.exit(0);

@@ -2,17 +2,19 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { AddressPolicy, inputParser, Keyring, parseQuery, SealpostError } from '@sealpost/core';
 import { type RedisClient, Shards } from '@sealpost/queue';
-import { Configs } from '@sealpost/store';
+import { Configs, Deliveries } from '@sealpost/store';
 import express, { type ErrorRequestHandler } from 'express';
 import type { Route, RouteContext } from '../src/http/route.ts';
 import { appRoutes } from '../src/routes/apps.ts';
 import { endpointRoutes } from '../src/routes/endpoints.ts';
 import { keyRoutes } from '../src/routes/keys.ts';
+import { laneRoutes } from '../src/routes/lanes.ts';
+import { replayRoutes } from '../src/routes/replays.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of any shape
 export type Reply = { status: number; headers: Headers; body: any };
 
-/** The routes of apps, keys and endpoints on a real server, without authentication: one process of the API. */
+/** The routes of apps, keys, endpoints, lanes and replays on a real server, without authentication: one process of the API. */
 export type ConfigApi = {
   configs: Configs;
   shards: Shards;
@@ -30,10 +32,16 @@ export async function startConfigApi(
 ): Promise<ConfigApi> {
   const keyring = Keyring.fromMasterKeys(MASTER_KEY);
   const shards = new Shards(client);
-  const configs = new Configs({ shards, keyring, shardsForNewApps });
+  const configs = new Configs({ shards, keyring, shardsForNewApps, now });
   const parser = inputParser({ httpsOnly: false, policy: new AddressPolicy([]) });
-  const services = { configs, keyring, parser, shards };
-  const routes = [...appRoutes(services, now), ...keyRoutes(services, now), ...endpointRoutes(services, now)];
+  const services = { configs, deliveries: new Deliveries(), keyring, parser, shards };
+  const routes = [
+    ...appRoutes(services, now),
+    ...keyRoutes(services, now),
+    ...endpointRoutes(services, now),
+    ...laneRoutes(services, now),
+    ...replayRoutes(services, now),
+  ];
 
   const app = express().use(express.json());
   for (const route of routes)

@@ -1,5 +1,7 @@
 import { compilePatterns } from '@sealpost/core';
 import type { AppRecord, EndpointRecord, KeyRecord } from './config-records.ts';
+import type { ConfigChange } from './configs.ts';
+import { VersionedMap } from './versioned-map.ts';
 
 /** Different event types that one app's matches are remembered for. */
 const REMEMBERED = 1000;
@@ -12,11 +14,13 @@ export class AppConfig {
   readonly number: number;
   readonly version: number;
   readonly record: AppRecord;
-  readonly endpoints: ReadonlyMap<string, EndpointRecord>;
+  readonly endpoints: VersionedMap<EndpointRecord>;
   /** By the hash of the key. */
-  readonly keys: ReadonlyMap<string, KeyRecord>;
+  readonly keys: VersionedMap<KeyRecord>;
   #subscriptions: { endpoint: EndpointRecord; takes: (type: string) => boolean }[] | undefined;
   readonly #matches = new Map<string, EndpointRecord[]>();
+  /** Endpoints' names → ids. Made when first asked for, and then handed on from version to version. */
+  #names: Map<string, string> | undefined;
 
   constructor(
     place: { app: string; shard: number; number: number; version: number },
@@ -29,8 +33,37 @@ export class AppConfig {
     this.number = place.number;
     this.version = place.version;
     this.record = record;
-    this.endpoints = endpoints;
-    this.keys = keys;
+    this.endpoints = endpoints instanceof VersionedMap ? endpoints : new VersionedMap(endpoints);
+    this.keys = keys instanceof VersionedMap ? keys : new VersionedMap(keys);
+  }
+
+  /** The config after a change that was written as `version`. */
+  next(version: number, change: ConfigChange): AppConfig {
+    const next = new AppConfig(
+      { app: this.app, shard: this.shard, number: this.number, version },
+      change.record ?? this.record,
+      this.endpoints.with(change.endpoints ?? {}),
+      this.keys.with(change.keys ?? {}),
+    );
+    const names = this.#names;
+    if (names) {
+      this.#names = undefined;
+      for (const [id, endpoint] of Object.entries(change.endpoints ?? {})) {
+        const former = this.endpoints.get(id)?.name ?? null;
+        if (former !== null && names.get(former) === id) names.delete(former);
+        if (endpoint && endpoint.name !== null) names.set(endpoint.name, id);
+      }
+      next.#names = names;
+    }
+    return next;
+  }
+
+  endpointNamed(name: string): EndpointRecord | undefined {
+    this.#names ??= new Map(
+      [...this.endpoints.values()].flatMap(({ name, id }) => (name === null ? [] : [[name, id]])),
+    );
+    const id = this.#names.get(name);
+    return id === undefined ? undefined : this.endpoints.get(id);
   }
 
   /** Endpoints subscribed to an event of this type and environment, disabled ones among them. */

@@ -23,7 +23,12 @@ export function appRecord(
   config: AppConfig | undefined,
   now: number,
 ): AppRecord {
-  const { retry, timeout_seconds: timeoutSeconds } = input.defaults;
+  const {
+    retry,
+    timeout_seconds: timeoutSeconds,
+    rate_limit: rateLimit,
+    quiet_hours: quietHours,
+  } = input.defaults;
   return {
     app,
     name: input.name ?? null,
@@ -32,8 +37,11 @@ export function appRecord(
     defaults: {
       ...(retry !== undefined && { retry }),
       ...(timeoutSeconds !== undefined && { timeoutSeconds }),
+      ...(rateLimit !== undefined && { rateLimit }),
+      ...(quietHours !== undefined && { quietHours }),
     },
     maxEndpoints: input.max_endpoints ?? null,
+    operationalEvents: input.operational_events,
     metadata: input.metadata,
     createdAt: config?.record.createdAt ?? now,
     updatedAt: now,
@@ -67,20 +75,17 @@ function invalidSecret(message: string): SealpostError {
 /** Makes the app with default settings unless it is there. */
 export async function ensureApp(configs: Configs, keyring: Keyring, app: string, now: number): Promise<void> {
   if (await configs.load(app)) return;
-  const settings: AppInput = { defaults: {}, metadata: {} };
+  const settings: AppInput = { defaults: {}, operational_events: false, metadata: {} };
   await configs.put(app, (present) => present ?? appRecord(keyring, app, settings, undefined, now));
 }
 
-/** The operators' app, for events about deliveries: reserved. */
-const OPERATORS_APP = 'sealpost';
+/** The operators' app: in it Sealpost publishes events about all apps. Operators make it, and only they act in it. */
+export const OPERATORS_APP = 'sealpost';
 
 /** @throws SealpostError app_protected */
-export function assertNotReserved(app: string): void {
+export function assertTakesKeys(app: string): void {
   if (app !== OPERATORS_APP) return;
-  throw new SealpostError(
-    'app_protected',
-    `The name ${OPERATORS_APP} is reserved for Sealpost's own events.`,
-  );
+  throw new SealpostError('app_protected', `Only operators act in the app ${OPERATORS_APP}: it has no keys.`);
 }
 
 /** Deletes an app: its config at once, its backlog in the background. @throws SealpostError app_protected, app_not_found */

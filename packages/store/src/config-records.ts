@@ -1,6 +1,8 @@
 import {
   type Keyring,
   KeyringError,
+  type QuietHours,
+  type RateLimit,
   type RetryPolicy,
   SealpostError,
   type WireProfileName,
@@ -12,8 +14,16 @@ export type AppRecord = {
   name: string | null;
   wireProfile: WireProfileName;
   signingSecretSealed: string | null;
-  defaults: { retry?: Partial<RetryPolicy>; timeoutSeconds?: number };
+  /** What counts for endpoints that say nothing themselves. */
+  defaults: {
+    retry?: Partial<RetryPolicy>;
+    timeoutSeconds?: number;
+    rateLimit?: RateLimit;
+    quietHours?: QuietHours;
+  };
   maxEndpoints: number | null;
+  /** Whether events about its own endpoints are published in this app. */
+  operationalEvents: boolean;
   metadata: Record<string, unknown>;
   createdAt: number;
   updatedAt: number;
@@ -43,6 +53,14 @@ export type EndpointRecord = {
   disabledReason: string | null;
   retry: Partial<RetryPolicy> | null;
   timeoutSeconds: number | null;
+  /** null: the built-in one. */
+  maxConcurrency: number | null;
+  ordered: boolean;
+  /** Absent: the app's; null: none, whatever the app has. */
+  rateLimit?: RateLimit | null;
+  quietHours?: QuietHours | null;
+  /** Its deliveries wait until it is resumed. */
+  paused: boolean;
   metadata: Record<string, unknown>;
   createdAt: number;
   updatedAt: number;

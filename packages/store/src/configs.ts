@@ -11,6 +11,7 @@ import {
   openRecord,
   sealRecord,
 } from './config-records.ts';
+import { laneChanges } from './lane-settings.ts';
 
 /** Apps whose config a process keeps in memory. */
 const CACHED_APPS = 5000;
@@ -19,15 +20,14 @@ const TRIES = 20;
 /** Longest pause before a change is tried again, ms. */
 const MAX_PAUSE_MS = 50;
 
-/** What a change does; see lua/write-config.lua. Endpoints and owners by owner number. */
+/** What a change does. What it means for the lanes follows from the records before and after it. */
 export type ConfigChange = {
   record?: AppRecord;
   /** null deletes. */
   endpoints?: Record<string, EndpointRecord | null>;
   keys?: Record<string, KeyRecord | null>;
-  hold?: number[];
-  open?: number[];
-  doomEndpoints?: number[];
+  /** Owner numbers of endpoints whose lanes close no more, beside those that follow from the records. */
+  reopen?: number[];
   deleteApp?: true;
 };
 
@@ -44,14 +44,16 @@ export class Configs {
   readonly #shards: Shards;
   readonly #keyring: Keyring;
   readonly #shardsForNew: number;
+  readonly #now: () => number;
   readonly #cache = new LRUCache<string, AppConfig>({ max: CACHED_APPS });
   /** The last change of each app that this process is making. */
   readonly #turns = new Map<string, Promise<unknown>>();
 
-  constructor(options: { shards: Shards; keyring: Keyring; shardsForNewApps: number }) {
+  constructor(options: { shards: Shards; keyring: Keyring; shardsForNewApps: number; now?: () => number }) {
     this.#shards = options.shards;
     this.#keyring = options.keyring;
     this.#shardsForNew = options.shardsForNewApps;
+    this.#now = options.now ?? Date.now;
   }
 
   /** The config as this process knows it: for publishing, where ACCEPT notices if it is old. */
@@ -216,12 +218,7 @@ export class Configs {
       this.#cache.delete(config.app);
       return undefined;
     }
-    const changed = new AppConfig(
-      { app: config.app, shard: config.shard, number: config.number, version },
-      change.record ?? config.record,
-      merged(config.endpoints, change.endpoints),
-      merged(config.keys, change.keys),
-    );
+    const changed = config.next(version, change);
     if (change.deleteApp) this.#cache.delete(config.app);
     else this.#cache.set(config.app, changed);
     return changed;
@@ -229,9 +226,9 @@ export class Configs {
 
   /** The change as lua/write-config.lua takes it. */
   #script(config: AppConfig, change: ConfigChange): string {
+    const lanes = laneChanges(config, change, this.#now());
     if (change.deleteApp) {
-      const lanes = [...config.endpoints.values()].map(({ number }) => number);
-      return JSON.stringify({ tombstone: true, lanes, doom: { [config.number]: 'app' } });
+      return JSON.stringify({ ...lanes, tombstone: true, doom: { [config.number]: 'app' } });
     }
     const set: Record<string, string> = {};
     const del: string[] = [];
@@ -242,25 +239,11 @@ export class Configs {
     if (change.record) put('app', change.record);
     for (const [id, endpoint] of Object.entries(change.endpoints ?? {})) put(id, endpoint);
     for (const [hash, key] of Object.entries(change.keys ?? {})) put(`k:${hash}`, key);
-    const lanes = change.doomEndpoints ?? [];
-    const doom = Object.fromEntries(lanes.map((number) => [number, 'endpoint']));
-    return JSON.stringify({ set, del, hold: change.hold ?? [], open: change.open ?? [], lanes, doom });
+    const doom = Object.fromEntries(lanes.end.map((number) => [number, 'endpoint']));
+    return JSON.stringify({ ...lanes, set, del, doom });
   }
 }
 
 export function appNotFound(app: string): SealpostError {
   return new SealpostError('app_not_found', `There is no app ${app}.`);
-}
-
-function merged<T>(
-  present: ReadonlyMap<string, T>,
-  change: Record<string, T | null> | undefined,
-): ReadonlyMap<string, T> {
-  if (!change) return present;
-  const map = new Map(present);
-  for (const [key, value] of Object.entries(change)) {
-    if (value === null) map.delete(key);
-    else map.set(key, value);
-  }
-  return map;
 }

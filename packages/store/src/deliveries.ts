@@ -12,6 +12,7 @@ import {
 import type { AppConfig } from './app-config.ts';
 import { type DeliveryFilter, exactTotal, filterOf, indexOf } from './delivery-filter.ts';
 import { cursorAt, position, slice } from './delivery-index.ts';
+import { readPacked } from './read-packed.ts';
 
 /** A delivery as it is shown, beside its attempts. */
 export type Delivery = {
@@ -51,14 +52,14 @@ export class Deliveries {
   /** Those of the numbers that exist, in the same order. */
   async read(shard: Shard, numbers: number[]): Promise<Delivery[]> {
     if (numbers.length === 0) return [];
-    const records = await readFields(shard, 'd', numbers);
+    const records = await readPacked(shard, 'd', numbers);
     const decoded = numbers.flatMap((number, i) => {
       const bytes = records[i];
       const record = bytes && decodeDelivery(bytes);
       return record ? [{ number, record }] : [];
     });
     const eventNumbers = [...new Set(decoded.map(({ record }) => record.event))];
-    const texts = await readFields(shard, 'e', eventNumbers);
+    const texts = await readPacked(shard, 'e', eventNumbers);
     const events = new Map(
       eventNumbers.map((number, i) => [number, texts[i] ? parseEventRecord(texts[i].toString()) : undefined]),
     );
@@ -215,25 +216,4 @@ function present(shard: Shard, number: number, record: DeliveryRecord, event: Ev
     eventId: eventId(shard.number, record.event, event),
     endpointId: record.endpoint > 0 ? formatId('ep', shard.number, record.endpoint) : null,
   };
-}
-
-async function readFields(shard: Shard, kind: 'd' | 'e', numbers: number[]): Promise<(Buffer | null)[]> {
-  const byBucket = new Map<number, { fields: string[]; at: number[] }>();
-  numbers.forEach((number, i) => {
-    const { bucket, field } = place(number);
-    const group = byBucket.get(bucket) ?? { fields: [], at: [] };
-    group.fields.push(field);
-    group.at.push(i);
-    byBucket.set(bucket, group);
-  });
-  const values: (Buffer | null)[] = new Array(numbers.length).fill(null);
-  await Promise.all(
-    [...byBucket].map(async ([bucket, { fields, at }]) => {
-      const found = await shard.client.hmgetBuffer(shard.key(`${kind}:${bucket}`), ...fields);
-      at.forEach((i, j) => {
-        values[i] = found[j] ?? null;
-      });
-    }),
-  );
-  return values;
 }

@@ -28,7 +28,7 @@ import {
 
 type Own = Omit<
   EndpointRecord,
-  'id' | 'number' | 'headersSealed' | 'secrets' | 'disabledReason' | 'createdAt' | 'updatedAt'
+  'id' | 'number' | 'headersSealed' | 'secrets' | 'disabledReason' | 'paused' | 'createdAt' | 'updatedAt'
 >;
 
 export function addEndpoint(
@@ -50,11 +50,11 @@ export function addEndpoint(
     headersSealed: sealHeaders(keyring, { app: config.app, endpointId: id }, input.headers, {}),
     secrets,
     disabledReason: null,
+    paused: false,
     createdAt: now,
     updatedAt: now,
   };
-  const change: ConfigChange = { endpoints: { [id]: endpoint }, hold: endpoint.enabled ? [] : [number] };
-  return { change, endpoint, secret: presentSecret(place, secrets)! };
+  return { change: { endpoints: { [id]: endpoint } }, endpoint, secret: presentSecret(place, secrets)! };
 }
 
 /** PUT: what is left out goes back to its default, but the secret is kept. */
@@ -70,7 +70,7 @@ export function replaceEndpoint(
   return changed(keyring, config, present, ownOf(input), input.headers, input.secret, now);
 }
 
-/** PATCH: what is left out stays; null puts a field back to its default. */
+/** PATCH: what is left out stays; null puts a field back to its default, but for limit and quiet hours means none. */
 export function patchEndpoint(
   keyring: Keyring,
   config: AppConfig,
@@ -90,6 +90,12 @@ export function patchEndpoint(
     enabled: input.enabled ?? present.enabled,
     retry: given(input.retry, present.retry, null),
     timeoutSeconds: given(input.timeout_seconds, present.timeoutSeconds, null),
+    maxConcurrency: given(input.max_concurrency, present.maxConcurrency, null),
+    ordered: input.ordered ?? present.ordered,
+    ...inherited(
+      input.rate_limit === undefined ? present.rateLimit : input.rate_limit,
+      input.quiet_hours === undefined ? present.quietHours : input.quiet_hours,
+    ),
     metadata: given(input.metadata, present.metadata, {}),
   };
   const headers = input.headers === null ? {} : input.headers;
@@ -97,8 +103,24 @@ export function patchEndpoint(
 }
 
 export function removeEndpoint(config: AppConfig, id: string): ConfigChange {
-  const { number } = endpointOf(config, id);
-  return { endpoints: { [id]: null }, doomEndpoints: [number] };
+  endpointOf(config, id);
+  return { endpoints: { [id]: null } };
+}
+
+/** Its deliveries wait until it is resumed. Undefined: it is paused already. */
+export function pauseEndpoint(config: AppConfig, id: string, now: number): ConfigChange | undefined {
+  return withPaused(config, id, true, now);
+}
+
+/** Its lane opens whether it was paused or not: who resumes says that the receiver is well. */
+export function resumeEndpoint(config: AppConfig, id: string, now: number): ConfigChange {
+  return { ...withPaused(config, id, false, now), reopen: [endpointOf(config, id).number] };
+}
+
+function withPaused(config: AppConfig, id: string, paused: boolean, now: number): ConfigChange | undefined {
+  const endpoint = endpointOf(config, id);
+  if (endpoint.paused === paused) return undefined;
+  return { endpoints: { [id]: { ...endpoint, paused, updatedAt: now } } };
 }
 
 export function rotateEndpointSecret(
@@ -141,10 +163,9 @@ export function assertNameFree(
   but: string | undefined,
 ): void {
   if (name === undefined || name === null) return;
-  for (const endpoint of config.endpoints.values()) {
-    if (endpoint.name === name && endpoint.id !== but) {
-      throw new SealpostError('name_taken', `Endpoint ${endpoint.id} of this app has that name.`);
-    }
+  const endpoint = config.endpointNamed(name);
+  if (endpoint && endpoint.id !== but) {
+    throw new SealpostError('name_taken', `Endpoint ${endpoint.id} of this app has that name.`);
   }
 }
 
@@ -157,26 +178,23 @@ function changed(
   secret: string | null | undefined,
   now: number,
 ): ConfigChange {
-  const { id, number } = present;
+  const { id } = present;
   const headersSealed =
     headers === undefined
       ? present.headersSealed
       : sealHeaders(keyring, { app: config.app, endpointId: id }, headers, present.headersSealed);
   const place = { keyring, config, endpointId: id };
+  // What the app gives is said by being absent.
+  const { rateLimit: _limit, quietHours: _hours, ...kept } = present;
   const endpoint: EndpointRecord = {
-    ...present,
+    ...kept,
     ...own,
     headersSealed,
     secrets: secretsAfter(place, present, secret, now),
     disabledReason: own.enabled ? null : present.disabledReason,
     updatedAt: now,
   };
-  const turned = own.enabled !== present.enabled;
-  return {
-    endpoints: { [id]: endpoint },
-    hold: turned && !own.enabled ? [number] : [],
-    open: turned && own.enabled ? [number] : [],
-  };
+  return { endpoints: { [id]: endpoint } };
 }
 
 /** A secret that is given takes the place of all at once; for an overlap there is rotation. */
@@ -201,8 +219,19 @@ function ownOf(input: EndpointInput | EndpointPut): Own {
     enabled: input.enabled,
     retry: input.retry ?? null,
     timeoutSeconds: input.timeout_seconds ?? null,
+    maxConcurrency: input.max_concurrency ?? null,
+    ordered: input.ordered,
+    ...inherited(input.rate_limit, input.quiet_hours),
     metadata: input.metadata,
   };
+}
+
+/** What is undefined is left out: it comes from the app. */
+function inherited(
+  rateLimit: EndpointRecord['rateLimit'],
+  quietHours: EndpointRecord['quietHours'],
+): Pick<EndpointRecord, 'rateLimit' | 'quietHours'> {
+  return { ...(rateLimit !== undefined && { rateLimit }), ...(quietHours !== undefined && { quietHours }) };
 }
 
 function given<T>(value: T | null | undefined, present: T, fallback: T): T {

@@ -7,7 +7,9 @@ import { endpointRoutes } from '../routes/endpoints.ts';
 import { eventRoutes } from '../routes/events.ts';
 import { healthRoutes } from '../routes/health.ts';
 import { keyRoutes } from '../routes/keys.ts';
+import { laneRoutes } from '../routes/lanes.ts';
 import { publishRoutes } from '../routes/publish.ts';
+import { replayRoutes } from '../routes/replays.ts';
 import { testRoutes } from '../routes/test-endpoint.ts';
 import type { Services } from '../services.ts';
 import { docsPage } from './docs-page.ts';
@@ -20,10 +22,12 @@ const routes: Route[] = [
   ...appRoutes(none),
   ...keyRoutes(none),
   ...endpointRoutes(none),
+  ...laneRoutes(none),
   ...eventRoutes(none),
   ...publishRoutes(none),
   ...testRoutes(none),
   ...deliveryRoutes(none),
+  ...replayRoutes(none),
   ...correlationRoutes(none),
   ...healthRoutes(async () => undefined),
 ];

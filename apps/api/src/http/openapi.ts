@@ -13,6 +13,7 @@ const PARAMETERS: Record<string, { schema: Json; description: string }> = {
   endpoint: { schema: { type: 'string' }, description: 'Id of the endpoint: `ep_…`.' },
   event: { schema: { type: 'string' }, description: "Id of the event: `evt_…`, or the producer's own." },
   delivery: { schema: { type: 'string' }, description: 'Id of the delivery: `dlv_…`.' },
+  replay: { schema: { type: 'string' }, description: 'Id of the replay: `rpl_…`.' },
   key: { schema: { type: 'string' }, description: 'Id of the key.' },
   correlation: { schema: { type: 'string' }, description: 'The correlation id.' },
 };

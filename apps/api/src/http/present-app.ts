@@ -1,6 +1,7 @@
 import { retryPolicy } from '@sealpost/core';
 import { type AppRecord, type KeyRecord, REDACTED } from '@sealpost/store';
 import { z } from 'zod';
+import { quietHoursAnswer, rateLimitAnswer } from './present-flow.ts';
 
 const time = z.iso.datetime();
 
@@ -10,8 +11,14 @@ export const appAnswer = z
     name: z.string().nullable(),
     wire_profile: z.string(),
     signing_secret: z.literal(REDACTED).nullable().describe('null: there is none. Its value is never shown.'),
-    defaults: z.object({ retry: retryPolicy.optional(), timeout_seconds: z.number().optional() }),
+    defaults: z.object({
+      retry: retryPolicy.optional(),
+      timeout_seconds: z.number().optional(),
+      rate_limit: rateLimitAnswer.optional(),
+      quiet_hours: quietHoursAnswer.optional(),
+    }),
     max_endpoints: z.int().nullable().describe('null: no limit.'),
+    operational_events: z.boolean().describe('Whether events about its own endpoints are published in it.'),
     metadata: z.record(z.string(), z.unknown()),
     created_at: time,
     updated_at: time,
@@ -27,7 +34,7 @@ export const createdKeyAnswer = keyAnswer
   .meta({ id: 'CreatedKey' });
 
 export function presentApp(record: AppRecord): z.output<typeof appAnswer> {
-  const { retry, timeoutSeconds } = record.defaults;
+  const { retry, timeoutSeconds, rateLimit, quietHours } = record.defaults;
   return {
     id: record.app,
     name: record.name,
@@ -36,8 +43,11 @@ export function presentApp(record: AppRecord): z.output<typeof appAnswer> {
     defaults: {
       ...(retry !== undefined && { retry }),
       ...(timeoutSeconds !== undefined && { timeout_seconds: timeoutSeconds }),
+      ...(rateLimit !== undefined && { rate_limit: rateLimit }),
+      ...(quietHours !== undefined && { quiet_hours: quietHours }),
     },
     max_endpoints: record.maxEndpoints,
+    operational_events: record.operationalEvents,
     metadata: record.metadata,
     created_at: new Date(record.createdAt).toISOString(),
     updated_at: new Date(record.updatedAt).toISOString(),

@@ -43,7 +43,9 @@ export const deliveryAnswer = z
     attempt_count: z.int().describe('Attempts made so far.'),
     last_status_code: z.int().nullable(),
     created_at: time,
-    next_attempt_at: time.nullable(),
+    next_attempt_at: time
+      .nullable()
+      .describe('When it is retried, or `deliver_at`; its lane may hold it for longer.'),
     ended_at: time.nullable(),
   })
   .meta({ id: 'Delivery' });
@@ -73,9 +75,14 @@ export function presentDelivery({
     attempt_count: record.attempts,
     last_status_code: record.statusCode === 0 ? null : record.statusCode,
     created_at: iso(record.createdAt),
-    next_attempt_at: record.status === 'retrying' ? iso(record.dueAt) : null,
+    next_attempt_at: record.status === 'retrying' || isScheduled(record) ? iso(record.dueAt) : null,
     ended_at: open ? null : iso(record.dueAt),
   };
+}
+
+/** `deliver_at` is still to come. */
+function isScheduled({ status, dueAt }: Delivery['record']): boolean {
+  return status === 'pending' && dueAt > Date.now();
 }
 
 export function presentAttempt(

@@ -1,6 +1,18 @@
-import { effectiveRetry, effectiveTimeoutSeconds, publicKeyOf } from '@sealpost/core';
-import { type AppConfig, type EndpointRecord, REDACTED } from '@sealpost/store';
+import {
+  DEFAULT_MAX_CONCURRENCY,
+  effectiveRetry,
+  effectiveTimeoutSeconds,
+  publicKeyOf,
+} from '@sealpost/core';
+import {
+  type AppConfig,
+  type EndpointRecord,
+  effectiveQuietHours,
+  effectiveRateLimit,
+  REDACTED,
+} from '@sealpost/store';
 import { z } from 'zod';
+import { quietHoursAnswer, rateLimitAnswer } from './present-flow.ts';
 
 const time = z.iso.datetime();
 
@@ -29,9 +41,13 @@ export const endpointAnswer = z
     wire_profile: z.string(),
     enabled: z.boolean(),
     disabled_reason: z.string().nullable().describe('Why Sealpost disabled it by itself.'),
+    paused: z.boolean().describe('Its deliveries wait until it is resumed.'),
     timeout_seconds: z.number(),
     retry: effectivePolicy,
+    max_concurrency: z.int(),
     ordered: z.boolean(),
+    rate_limit: rateLimitAnswer.nullable().describe('null: none.'),
+    quiet_hours: quietHoursAnswer.nullable().describe('null: none.'),
     metadata: z.record(z.string(), z.unknown()),
     created_at: time,
     updated_at: time,
@@ -70,12 +86,16 @@ export function presentEndpoint(
     wire_profile: endpoint.wireProfile ?? app.wireProfile,
     enabled: endpoint.enabled,
     disabled_reason: endpoint.disabledReason,
+    paused: endpoint.paused,
     timeout_seconds: effectiveTimeoutSeconds(
       app.defaults.timeoutSeconds,
       endpoint.timeoutSeconds ?? undefined,
     ),
     retry: effectiveRetry(app.defaults.retry, endpoint.retry ?? undefined),
-    ordered: false,
+    max_concurrency: endpoint.maxConcurrency ?? DEFAULT_MAX_CONCURRENCY,
+    ordered: endpoint.ordered,
+    rate_limit: effectiveRateLimit(app, endpoint),
+    quiet_hours: effectiveQuietHours(app, endpoint),
     metadata: endpoint.metadata,
     created_at: new Date(endpoint.createdAt).toISOString(),
     updated_at: new Date(endpoint.updatedAt).toISOString(),

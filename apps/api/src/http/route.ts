@@ -8,7 +8,9 @@ export type Access = 'operator' | 'app' | { open: string };
 export type Caller =
   | { kind: 'operator' }
   | { kind: 'app'; app: string; keyHash: string }
-  | { kind: 'anyone' };
+  | { kind: 'anyone' }
+  /** No request: what Sealpost does by itself. */
+  | { kind: 'sealpost' };
 
 export type Answer = {
   status: number;

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { type EventInput, JSON_CONTENT_TYPE, type Keyring } from '@sealpost/core';
 import {
   type Admitted,
@@ -45,11 +46,15 @@ export function prepareEvent(
   return { draft, number, record, targets, ...sealed };
 }
 
-/** Those of its deliveries that need a job. */
-export function admittedOf(shard: number, { record, number, targets, deliveries }: Prepared): Admitted[] {
+/** Those of its deliveries that ACCEPT admitted, and that need a job. */
+export function admittedOf(
+  shard: number,
+  { record, number, targets, deliveries }: Prepared,
+  admitted: boolean[],
+): Admitted[] {
   const id = eventId(shard, number, record);
   return targets.flatMap((target, i) =>
-    target.skip
+    !admitted[i]
       ? []
       : [
           {
@@ -73,7 +78,8 @@ function eventRecord(
   keyring: Keyring,
 ): EventRecord {
   const { input } = draft;
-  const record: EventRecord = { a: config.app, n: config.number, t: input.type, at: Date.now(), k: count };
+  const at = Date.now();
+  const record: EventRecord = { a: config.app, n: config.number, t: input.type, at, k: count };
   const ownId = input.id ?? draft.derivedId;
   if (ownId !== undefined) record.i = ownId;
   if (input.correlation_id !== undefined) record.c = input.correlation_id;
@@ -81,11 +87,20 @@ function eventRecord(
   if (input.attributes !== undefined) record.x = input.attributes;
   if (input.content_type !== undefined && input.content_type !== JSON_CONTENT_TYPE)
     record.ct = input.content_type;
-  if (input.webhook_url !== undefined) record.u = input.webhook_url;
+  if (input.deliver_at !== undefined && input.deliver_at > at) record.da = input.deliver_at;
+  if (input.webhook_url !== undefined) {
+    record.u = input.webhook_url;
+    record.l = laneOfOrigin(input.webhook_url);
+  }
   if (input.webhook_secret !== undefined) {
     record.s = keyring.encrypt(input.webhook_secret, webhookSecretAad(config.app, config.shard, number));
   }
   if (input.wire_profile !== undefined) record.w = input.wire_profile;
   if (input.retry !== undefined) record.r = input.retry;
   return record;
+}
+
+/** 48 bits of the origin's hash: short in the record, and two origins of one app hardly ever share a lane. */
+function laneOfOrigin(url: string): string {
+  return createHash('sha256').update(new URL(url).origin).digest('hex').slice(0, 12);
 }

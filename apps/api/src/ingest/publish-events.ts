@@ -20,6 +20,7 @@ import {
 import type { Logger } from '@sealpost/telemetry';
 import { assertCallerKey } from '../http/authenticate.ts';
 import type { Caller } from '../http/route.ts';
+import { assertMayPublish } from './assert-may-publish.ts';
 import type { FirstAttempts, FirstAttemptsOf } from './await-first-attempts.ts';
 import { type Barrier, makeDurable } from './make-durable.ts';
 import { matchEndpoints, type Target } from './match-endpoints.ts';
@@ -69,9 +70,12 @@ export class PublishEvents {
 
   /**
    * Publishes in order. Resolves to a result for each.
-   * @throws SealpostError app_not_found, unauthorized, overloaded, not_durable; or Redis' error when nothing can be stored
+   * @throws SealpostError app_not_found, unauthorized, forbidden, overloaded, not_durable; or Redis' error when nothing can
+   * be stored
    */
   async publish(app: string, caller: Caller, drafts: Draft[]): Promise<Published[]> {
+    // A test says nothing about what happened: it goes to one endpoint that an operator named.
+    if (drafts.some(({ only }) => only === undefined)) assertMayPublish(app, caller);
     this.#options.shed.check(Date.now());
     const results = new Array<Published>(drafts.length);
     let left = drafts.map((_, i) => i);
@@ -157,7 +161,7 @@ export class PublishEvents {
         results[index] = await this.#known(shard, config, result.number);
       } else {
         results[index] = newlyPublished(shard.number, prepared, result.sequence);
-        admitted.push(...admittedOf(shard.number, prepared));
+        admitted.push(...admittedOf(shard.number, prepared, result.admitted));
       }
     }
     await this.#enqueue(shard, admitted);
@@ -178,8 +182,8 @@ export class PublishEvents {
   }
 
   async #enqueue(shard: Shard, admitted: Admitted[]): Promise<void> {
-    if (admitted.length === 0) return;
     this.#options.fault('after-accept');
+    if (admitted.length === 0) return;
     await enqueue(shard.queue, admitted).catch((error: unknown) => {
       // Accepted is accepted: the reconciler gives them their jobs.
       this.#options.logger.warn({ err: error, jobs: admitted.length }, 'accepted, but not enqueued yet');

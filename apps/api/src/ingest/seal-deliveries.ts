@@ -43,7 +43,7 @@ export function sealDeliveries(
       app: record.n,
       endpoint: target.endpoint,
       createdAt: record.at,
-      dueAt: record.at,
+      dueAt: target.skip ? record.at : (record.da ?? record.at),
       statusCode: 0,
       reason: target.skip ?? 'none',
       keyId: keyring.keyId,

@@ -42,6 +42,7 @@ describe('PUT /v1/apps/{app}', () => {
       signing_secret: null,
       defaults: {},
       max_endpoints: null,
+      operational_events: false,
       metadata: {},
       created_at: at,
       updated_at: at,
@@ -51,8 +52,14 @@ describe('PUT /v1/apps/{app}', () => {
     const settings = {
       name: 'Acme',
       wire_profile: 'raw',
-      defaults: { retry: { max_retries: 7 }, timeout_seconds: 5 },
+      defaults: {
+        retry: { max_retries: 7 },
+        timeout_seconds: 5,
+        rate_limit: { limit: 5, period_seconds: 60, over: 'skip' },
+        quiet_hours: { start_hour: 22, end_hour: 8, timezone: 'Europe/Berlin', during: 'hold' },
+      },
       max_endpoints: 3,
+      operational_events: true,
       metadata: { plan: 'big', constructor: 'x' },
     };
     const replaced = await api.call('PUT', '/v1/apps/acme', settings);

@@ -1,5 +1,5 @@
 import { appId, appInput, listQuery } from '@sealpost/core';
-import { AppDirectory, appRecord, assertNotReserved, deleteApp } from '@sealpost/store';
+import { AppDirectory, appRecord, deleteApp } from '@sealpost/store';
 import { z } from 'zod';
 import { cutPage, paged, pagedAnswer, pageOf } from '../http/pagination.ts';
 import { appAnswer, presentApp } from '../http/present-app.ts';
@@ -53,7 +53,6 @@ export function appRoutes(
       },
       handle: async ({ params, body }) => {
         const { app } = parser.parse(path, params);
-        assertNotReserved(app);
         const [config, what] = await configs.put(app, (_record, present) =>
           appRecord(keyring, app, body, present, now()),
         );

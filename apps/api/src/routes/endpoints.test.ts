@@ -5,6 +5,8 @@ import { type ConfigApi, dump, startConfigApi } from '../../testing/config-api.t
 
 const URL = 'https://example.com/hook';
 const ALL = '/v1/apps/acme/endpoints';
+const LIMIT = { limit: 100, period_seconds: 1.5, over: 'skip' };
+const NIGHT = { start_hour: 22, end_hour: 8, timezone: 'Europe/Berlin', during: 'hold' };
 
 let redis: TestRedis;
 let api: ConfigApi;
@@ -39,14 +41,11 @@ async function storedHeaders(id: string) {
   return openEndpoint(other.keyring, 'acme', config.endpoints.get(id)!).headers;
 }
 
+/** What its lane's hash holds. */
 async function lane(id: string) {
   const config = await api.configs.newest('acme');
   const shard = api.shards.get(config.shard);
-  const number = config.endpoints.get(id)!.number;
-  return {
-    held: await redis.client.hget(shard.key(`lane:${number}`), 'held'),
-    inRing: (await redis.client.sismember(shard.key('ring'), String(number))) === 1,
-  };
+  return redis.client.hgetall(shard.key(`lane:${config.endpoints.get(id)!.number}`));
 }
 
 describe('POST', () => {
@@ -68,6 +67,7 @@ describe('POST', () => {
       wire_profile: 'standard',
       enabled: true,
       disabled_reason: null,
+      paused: false,
       timeout_seconds: 30,
       retry: {
         strategy: 'exponential',
@@ -78,7 +78,10 @@ describe('POST', () => {
         jitter: 0,
         retry_on: 'non_2xx',
       },
+      max_concurrency: 32,
       ordered: false,
+      rate_limit: null,
+      quiet_hours: null,
       metadata: {},
       created_at: '2026-01-31T12:00:00.000Z',
       updated_at: '2026-01-31T12:00:00.000Z',
@@ -118,10 +121,34 @@ describe('POST', () => {
     expect([secret.status, secret.body.errors[0].path]).toEqual([422, 'secret']);
   });
 
-  it('holds the lane of an endpoint that is created disabled', async () => {
-    const { id, enabled } = await create({ enabled: false });
-    expect(enabled).toBe(false);
-    expect((await lane(id)).held).toBe('1');
+  it('tells the lane what it must know, and nothing when all is as by default', async () => {
+    const disabled = await create({ enabled: false });
+    expect(disabled.enabled).toBe(false);
+    expect(await lane(disabled.id)).toEqual({ off: expect.stringMatching(/^\d{13}$/) });
+    expect(await lane((await create()).id)).toEqual({});
+    const { id } = await create({ max_concurrency: 3, ordered: true, rate_limit: LIMIT });
+    expect(await lane(id)).toEqual({ mc: '3', or: '1', rl: '100', rp: '1500', rs: '1' });
+  });
+
+  it('takes a limit and quiet hours from its app, unless it has its own, or none by null', async () => {
+    const defaults = { rate_limit: LIMIT, quiet_hours: NIGHT };
+    await api.call('PUT', '/v1/apps/acme', { defaults });
+    const inheriting = await create();
+    expect(inheriting).toMatchObject(defaults);
+    expect(await lane(inheriting.id)).toMatchObject({ rl: '100', qh: '22-8 Europe/Berlin' });
+    const none = await create({ rate_limit: null, quiet_hours: null });
+    expect(none).toMatchObject({ rate_limit: null, quiet_hours: null });
+    expect(await lane(none.id)).toEqual({});
+    const own = await create({ rate_limit: { limit: 7, period_seconds: 60 } });
+    expect(own.rate_limit).toEqual({ limit: 7, period_seconds: 60, over: 'hold' });
+    expect(await lane(own.id)).toMatchObject({ rl: '7', rp: '60000', qh: '22-8 Europe/Berlin' });
+
+    await api.call('PUT', '/v1/apps/acme', { defaults: { rate_limit: { limit: 9, period_seconds: 1 } } });
+    const later = (await api.call('GET', `${ALL}/${inheriting.id}`)).body;
+    expect([later.rate_limit.limit, later.quiet_hours]).toEqual([9, null]);
+    expect(await lane(inheriting.id)).toEqual({ rl: '9', rp: '1000' });
+    expect(await lane(none.id)).toEqual({});
+    expect(await lane(own.id)).toEqual({ rl: '7', rp: '60000' });
   });
 });
 
@@ -161,6 +188,9 @@ describe('PATCH', () => {
     wire_profile: 'raw',
     timeout_seconds: 3,
     retry: { max_retries: 9 },
+    max_concurrency: 5,
+    rate_limit: LIMIT,
+    quiet_hours: NIGHT,
     metadata: { a: 1 },
   };
 
@@ -201,24 +231,46 @@ describe('PATCH', () => {
     expect((await api.call('PATCH', `${ALL}/${id}`, { name: 'a' })).body.code).toBe('name_taken');
   });
 
-  it('holds the lane when disabled and opens it when enabled, but touches it for nothing else', async () => {
+  it('stops the lane when disabled and lets it go on when enabled, but touches it for nothing else', async () => {
     const { id } = await create();
     await api.call('PATCH', `${ALL}/${id}`, { enabled: false });
-    expect(await lane(id)).toEqual({ held: '1', inRing: false });
+    expect(Object.keys(await lane(id))).toEqual(['off']);
     await api.call('PATCH', `${ALL}/${id}`, { enabled: true });
-    expect(await lane(id)).toEqual({ held: null, inRing: true });
+    expect(await lane(id)).toEqual({});
     const { shard, endpoints } = await api.configs.newest('acme');
     const key = api.shards.get(shard).key(`lane:${endpoints.get(id)!.number}`);
-    await redis.client.hset(key, 'held', 'paused by somebody');
+    await redis.client.hset(key, 'mc', '17');
     await api.call('PATCH', `${ALL}/${id}`, { enabled: true, description: 'new' });
-    expect((await lane(id)).held).toBe('paused by somebody');
+    expect(await lane(id)).toEqual({ mc: '17' });
+  });
+
+  it('keeps a limit and quiet hours that are left out, and PUT without them takes those of the app again', async () => {
+    await api.call('PUT', '/v1/apps/acme', { defaults: { rate_limit: LIMIT } });
+    const { id } = await create({ rate_limit: null, quiet_hours: NIGHT });
+    const patched = await api.call('PATCH', `${ALL}/${id}`, { description: 'new' });
+    expect(patched.body).toMatchObject({ rate_limit: null, quiet_hours: NIGHT });
+    const changed = await api.call('PATCH', `${ALL}/${id}`, { quiet_hours: null, ordered: true });
+    expect(changed.body).toMatchObject({ rate_limit: null, quiet_hours: null, ordered: true });
+    const put = await api.call('PUT', `${ALL}/${id}`, { url: URL });
+    expect(put.body).toMatchObject({ rate_limit: LIMIT, quiet_hours: null, ordered: false });
+  });
+
+  it('opens a closed lane when its URL changes, and not for anything else', async () => {
+    const { id } = await create();
+    const { shard, endpoints } = await api.configs.newest('acme');
+    const key = api.shards.get(shard).key(`lane:${endpoints.get(id)!.number}`);
+    await redis.client.hset(key, 'cl', '1', 'fs', '1');
+    await api.call('PATCH', `${ALL}/${id}`, { description: 'new', max_concurrency: 3 });
+    expect(await lane(id)).toMatchObject({ cl: '1' });
+    await api.call('PATCH', `${ALL}/${id}`, { url: 'https://example.com/other' });
+    expect(await lane(id)).not.toHaveProperty('cl');
   });
 
   it('forgets why Sealpost disabled it once it is enabled', async () => {
     const { id } = await create();
     await api.configs.change('acme', (config) => {
       const endpoint = { ...config.endpoints.get(id)!, enabled: false, disabledReason: 'gone' };
-      return { endpoints: { [id]: endpoint }, hold: [endpoint.number] };
+      return { endpoints: { [id]: endpoint } };
     });
     const patched = await api.call('PATCH', `${ALL}/${id}`, { description: 'new' });
     expect(patched.body).toMatchObject({ enabled: false, disabled_reason: 'gone' });

@@ -19,6 +19,7 @@ const eventAnswer = z
     environment: z.string().nullable(),
     attributes: z.record(z.string(), z.unknown()),
     webhook_url: z.string().nullable(),
+    deliver_at: z.iso.datetime().nullable().describe('null: at once.'),
     created_at: z.iso.datetime(),
     deliveries: z.array(deliveryAnswer),
   })
@@ -56,6 +57,7 @@ async function show(services: Services, params: Record<string, string>): Promise
     environment: record.e ?? null,
     attributes: record.x ?? {},
     webhook_url: record.u ?? null,
+    deliver_at: record.da === undefined ? null : new Date(record.da).toISOString(),
     created_at: new Date(record.at).toISOString(),
     deliveries: deliveries.map(presentDelivery),
   });

@@ -1,5 +1,5 @@
 import { keyInput, listQuery } from '@sealpost/core';
-import { AppKeys, keyOf } from '@sealpost/store';
+import { AppKeys, assertTakesKeys, keyOf } from '@sealpost/store';
 import { cutPage, newestIdFirst, paged, pagedAnswer, pageOf } from '../http/pagination.ts';
 import { createdKeyAnswer, keyAnswer, presentKey } from '../http/present-app.ts';
 import { defineRoute, type Route } from '../http/route.ts';
@@ -27,6 +27,7 @@ export function keyRoutes(
       body: keyInput.optional(),
       answers: { 201: { description: 'Created. The key is shown this once.', schema: createdKeyAnswer } },
       handle: async ({ params, body }) => {
+        assertTakesKeys(params.app!);
         const { record, key } = await keys.create(params.app!, body ?? {}, now());
         const headers = {
           location: `/v1/apps/${params.app}/keys/${record.id}`,

@@ -4,6 +4,7 @@ import { preferredWait } from '../http/prefer-wait.ts';
 import { batchAnswer, presentPublished, presentResult, publishedAnswer } from '../http/present-published.ts';
 import { presentProblem } from '../http/problem.ts';
 import { type Answer, defineRoute, type Route, type RouteContext } from '../http/route.ts';
+import { assertMayPublish } from '../ingest/assert-may-publish.ts';
 import { derivedId } from '../ingest/derive-id.ts';
 import { type BatchItem, publishBatch } from '../ingest/publish-batch.ts';
 import { chunksOfLines, type Line } from '../ingest/publish-ndjson.ts';
@@ -103,6 +104,7 @@ async function publishStream(services: Services, context: Context<unknown>): Pro
   const { request, response, params, caller } = context;
   request.setTimeout(IDLE_MS, () => request.destroy());
   const config = await services.configs.newest(params.app!);
+  assertMayPublish(config.app, caller);
   response.status(202).type('application/x-ndjson');
   try {
     for await (const lines of chunksOfLines(request, services.settings.bodyLimitBytes)) {

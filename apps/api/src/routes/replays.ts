@@ -1,0 +1,70 @@
+import { type ReplayInput, replayInput, SealpostError } from '@sealpost/core';
+import { createReplay, endpointOf, findReplay, type ReplayFilter } from '@sealpost/store';
+import { presentReplay, replayAnswer } from '../http/present-replay.ts';
+import { type Answer, defineRoute, type Route } from '../http/route.ts';
+import type { Services } from '../services.ts';
+
+type Params = Record<string, string>;
+type Needed = Pick<Services, 'configs' | 'shards'>;
+
+/** Replays: an endpoint's ended deliveries, sent again. The workers do it (feed-replays.ts). */
+export function replayRoutes(services: Needed, now: () => number = Date.now): Route[] {
+  return [
+    defineRoute({
+      method: 'post',
+      path: '/v1/apps/:app/endpoints/:endpoint/replay',
+      tag: 'Replays',
+      summary: "Send an endpoint's deliveries again",
+      description:
+        'Those that have ended with one of these statuses, oldest first; by default all that are dead. Each goes on ' +
+        'with its attempts, and has its retries anew. They go out behind new deliveries, which leave them a tenth at ' +
+        'least. Answers at once; what comes later is not part of it.',
+      access: 'app',
+      body: replayInput,
+      answers: { 202: { description: 'The replay, which has begun.', schema: replayAnswer } },
+      handle: ({ params, body }) => create(services, params, body, now()),
+    }),
+    defineRoute({
+      method: 'get',
+      path: '/v1/apps/:app/replays/:replay',
+      tag: 'Replays',
+      summary: 'Get how far a replay has come',
+      description: 'Kept as long as a delivery after its end.',
+      access: 'app',
+      answers: { 200: { description: 'The replay.', schema: replayAnswer } },
+      handle: ({ params }) => show(services, params),
+    }),
+  ];
+}
+
+async function create(
+  { configs, shards }: Needed,
+  params: Params,
+  input: ReplayInput,
+  now: number,
+): Promise<Answer> {
+  const config = await configs.newest(params.app!);
+  const { number } = endpointOf(config, params.endpoint!);
+  const replay = await createReplay(shards.get(config.shard), config, number, filterOf(input), now);
+  return {
+    status: 202,
+    headers: { location: `/v1/apps/${params.app}/replays/${replay.id}` },
+    body: presentReplay(config.shard, replay),
+  };
+}
+
+function filterOf({ status, since, until, event_types }: ReplayInput): ReplayFilter {
+  return {
+    statuses: [...new Set(status)],
+    eventTypes: event_types,
+    ...(since !== undefined && { since }),
+    ...(until !== undefined && { until }),
+  };
+}
+
+async function show({ configs, shards }: Needed, params: Params): Promise<Answer> {
+  const config = await configs.newest(params.app!);
+  const replay = await findReplay(shards.get(config.shard), config, params.replay!);
+  if (!replay) throw new SealpostError('replay_not_found', `There is no replay ${params.replay}.`);
+  return { status: 200, body: presentReplay(config.shard, replay) };
+}

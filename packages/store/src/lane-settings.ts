@@ -1,0 +1,149 @@
+import {
+  DEFAULT_MAX_CONCURRENCY,
+  formatQuietSpec,
+  type QuietHours,
+  type QuietPeriod,
+  quietPeriod,
+  type RateLimit,
+} from '@sealpost/core';
+import type { AppRecord, EndpointRecord } from './config-records.ts';
+import type { ConfigChange } from './configs.ts';
+
+/** The fields of a lane's hash that follow from the config; absent: the default (lua/write-config.lua). */
+export type LaneSettings = {
+  /** Most that is admitted at once. */
+  mc?: number;
+  /** In order. */
+  or?: 1;
+  /** Rate limit: attempts in a period of ms; `rs`: what is over is skipped. */
+  rl?: number;
+  rp?: number;
+  rs?: 1;
+  /** Quiet hours as text; `qs`: what comes meanwhile is skipped; the period that is, or comes next, ms epoch. */
+  qh?: string;
+  qs?: 1;
+  qf?: number;
+  qu?: number;
+  /** Paused; disabled. The script keeps since when. */
+  ps?: 1;
+  off?: 1;
+};
+
+/** What a change of the config does to lanes, by the endpoints' owner numbers. */
+export type LaneChanges = {
+  /** All settings of the lanes whose settings have changed. */
+  lanes: Record<string, LaneSettings>;
+  /** Lanes that are closed no more: what they failed at has changed. */
+  reopen: number[];
+  /** Lanes of deleted endpoints. */
+  end: number[];
+  /** Operational events. */
+  outbox: { t: 'endpoint.disabled'; e: number; r: string }[];
+};
+
+/** The limit that counts for an endpoint: its own or its app's. */
+export function effectiveRateLimit(app: AppRecord, endpoint: EndpointRecord): RateLimit | null {
+  return endpoint.rateLimit === undefined ? (app.defaults.rateLimit ?? null) : endpoint.rateLimit;
+}
+
+/** The quiet hours that count for an endpoint: its own or its app's. */
+export function effectiveQuietHours(app: AppRecord, endpoint: EndpointRecord): QuietHours | null {
+  return endpoint.quietHours === undefined ? (app.defaults.quietHours ?? null) : endpoint.quietHours;
+}
+
+/**
+ * An endpoint's lane as its app's config wants it at `now` (ms epoch).
+ * @param periods quiet periods at `now` by their text: many endpoints may have the same
+ */
+export function laneSettings(
+  app: AppRecord,
+  endpoint: EndpointRecord,
+  now: number,
+  periods: Map<string, QuietPeriod> = new Map(),
+): LaneSettings {
+  const settings = lastingSettings(app, endpoint);
+  const quiet = effectiveQuietHours(app, endpoint);
+  if (!quiet || settings.qh === undefined) return settings;
+  const period = periods.get(settings.qh) ?? quietPeriod(quiet, now);
+  periods.set(settings.qh, period);
+  return { ...settings, qf: period.from, qu: period.until };
+}
+
+/** Without the quiet period, which is another one every day. */
+function lastingSettings(app: AppRecord, endpoint: EndpointRecord): LaneSettings {
+  const settings: LaneSettings = {};
+  const { maxConcurrency } = endpoint;
+  if (maxConcurrency !== null && maxConcurrency !== DEFAULT_MAX_CONCURRENCY) settings.mc = maxConcurrency;
+  if (endpoint.ordered) settings.or = 1;
+  const rate = effectiveRateLimit(app, endpoint);
+  if (rate) {
+    settings.rl = rate.limit;
+    settings.rp = Math.round(rate.period_seconds * 1000);
+    if (rate.over === 'skip') settings.rs = 1;
+  }
+  const quiet = effectiveQuietHours(app, endpoint);
+  if (quiet) {
+    settings.qh = formatQuietSpec(quiet);
+    if (quiet.during === 'skip') settings.qs = 1;
+  }
+  if (endpoint.paused) settings.ps = 1;
+  if (!endpoint.enabled) settings.off = 1;
+  return settings;
+}
+
+/** What a change of this config does to its lanes. A lane whose settings stay as they are is not named. */
+export function laneChanges(
+  config: { record: AppRecord; endpoints: ReadonlyMap<string, EndpointRecord> },
+  change: ConfigChange,
+  now: number,
+): LaneChanges {
+  const changes: LaneChanges = { lanes: {}, reopen: [...(change.reopen ?? [])], end: [], outbox: [] };
+  if (change.deleteApp) {
+    changes.end = [...config.endpoints.values()].map(({ number }) => number);
+    return changes;
+  }
+  const app = { before: config.record, after: change.record ?? config.record };
+  const periods = new Map<string, QuietPeriod>();
+  const compare = (before: EndpointRecord | undefined, after: EndpointRecord) => {
+    const was = before ? lastingSettings(app.before, before) : {};
+    if (!sameJson(was, lastingSettings(app.after, after))) {
+      changes.lanes[after.number] = laneSettings(app.after, after, now, periods);
+    }
+  };
+  const changed = change.endpoints ?? {};
+  for (const [id, after] of Object.entries(changed)) {
+    const before = config.endpoints.get(id);
+    if (after) {
+      compare(before, after);
+      if (before) noteTurn(changes, before, after);
+    } else if (before) changes.end.push(before.number);
+  }
+  if (flowDefaultsDiffer(app.before, app.after)) {
+    for (const endpoint of config.endpoints.values()) {
+      if (!(endpoint.id in changed)) compare(endpoint, endpoint);
+    }
+  }
+  return changes;
+}
+
+/** What an endpoint's change says beyond the settings of its lane. */
+function noteTurn(changes: LaneChanges, before: EndpointRecord, after: EndpointRecord): void {
+  const { number: e } = after;
+  const moved = before.url !== after.url;
+  const enabled = !before.enabled && after.enabled;
+  if (moved || enabled) changes.reopen.push(e);
+  if (before.enabled && !after.enabled && after.disabledReason !== null) {
+    changes.outbox.push({ t: 'endpoint.disabled', e, r: after.disabledReason });
+  }
+}
+
+function flowDefaultsDiffer({ defaults: before }: AppRecord, { defaults: after }: AppRecord): boolean {
+  return (
+    before !== after && !sameJson([before.rateLimit, before.quietHours], [after.rateLimit, after.quietHours])
+  );
+}
+
+/** The same fields in the same order: both come out of the same code. */
+function sameJson(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}

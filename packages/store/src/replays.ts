@@ -1,0 +1,126 @@
+import { checkPattern, formatId, parseId, type ReplayableStatus } from '@sealpost/core';
+import type { Shard } from '@sealpost/queue';
+import type { AppConfig } from './app-config.ts';
+import { atOnce } from './at-once.ts';
+
+/** Which of an endpoint's deliveries are sent again. */
+export type ReplayFilter = {
+  statuses: readonly ReplayableStatus[];
+  /** Patterns; empty: all. */
+  eventTypes: readonly string[];
+  /** Of their creation, ms epoch; inclusive / exclusive. */
+  since?: number;
+  until?: number;
+};
+
+/**
+ * A replay: a walk through an endpoint's deliveries as there were when it was asked for, oldest first. The workers take
+ * it a stretch at a time (feed-replays.ts); it ends when it has been through all, which is before the last of them is
+ * sent.
+ */
+export type Replay = {
+  id: string;
+  number: number;
+  /** Owner numbers. */
+  app: number;
+  endpoint: number;
+  filter: ReplayFilter;
+  state: 'running' | 'completed' | 'failed';
+  failure: 'endpoint_deleted' | null;
+  /** Deliveries that the endpoint had, and how many of them have been looked at. */
+  total: number;
+  scanned: number;
+  /** What became of those that the filter wants: sent again; not, since the body is gone; not, for another reason. */
+  replayed: number;
+  unavailable: number;
+  refused: number;
+  /** ms epoch. */
+  createdAt: number;
+  endedAt: number | null;
+  /** Numbers of the newest delivery that it goes to, and of the last one looked at; 0: none. */
+  newest: number;
+  last: number;
+  /** How many entries of the index lay before and at `last`, from the oldest: fewer now, if old ones were dropped. */
+  depth: number;
+};
+
+/** Starts a replay. @param endpoint owner number @param now ms epoch */
+export async function createReplay(
+  shard: Shard,
+  config: AppConfig,
+  endpoint: number,
+  filter: ReplayFilter,
+  now: number,
+): Promise<Replay> {
+  const index = shard.key(`x:${endpoint}`);
+  const number = await shard.client.incr(shard.key('own'));
+  const [newest, total] = await atOnce<[string | null, number]>(
+    shard.client.multi().lindex(index, 0).llen(index),
+  );
+  const fields = {
+    app: String(config.number),
+    endpoint: String(endpoint),
+    filter: JSON.stringify(filter),
+    state: 'running',
+    newest: newest ?? '0',
+    total: String(total),
+    scanned: '0',
+    created: String(now),
+  };
+  await atOnce(
+    shard.client.multi().hset(keyOf(shard, number), fields).sadd(shard.key('replays'), String(number)),
+  );
+  return decode(shard, number, fields)!;
+}
+
+/** Undefined: there is none, or it is another app's. */
+export async function findReplay(shard: Shard, config: AppConfig, id: string): Promise<Replay | undefined> {
+  const parsed = parseId('rpl', id);
+  if (!parsed || parsed.shard !== config.shard) return undefined;
+  const replay = await readReplay(shard, parsed.number);
+  return replay?.app === config.number ? replay : undefined;
+}
+
+/** Undefined: there is none, or it was not written by us. */
+export async function readReplay(shard: Shard, number: number): Promise<Replay | undefined> {
+  return decode(shard, number, await shard.client.hgetall(keyOf(shard, number)));
+}
+
+function decode(shard: Shard, number: number, fields: Record<string, string>): Replay | undefined {
+  const filter = parseFilter(fields.filter);
+  if (!filter) return undefined;
+  const count = (name: string) => Number(fields[name] ?? 0);
+  return {
+    id: formatId('rpl', shard.number, number),
+    number,
+    app: count('app'),
+    endpoint: count('endpoint'),
+    filter,
+    state: fields.state as Replay['state'],
+    failure: (fields.failure as Replay['failure']) ?? null,
+    total: count('total'),
+    scanned: count('scanned'),
+    replayed: count('replayed'),
+    unavailable: count('unavailable'),
+    refused: count('refused'),
+    createdAt: count('created'),
+    endedAt: fields.ended === undefined ? null : Number(fields.ended),
+    newest: count('newest'),
+    last: count('last'),
+    depth: count('depth'),
+  };
+}
+
+function parseFilter(text: string | undefined): ReplayFilter | undefined {
+  try {
+    const filter = JSON.parse(text ?? 'null') as ReplayFilter | null;
+    if (!Array.isArray(filter?.statuses) || !Array.isArray(filter.eventTypes)) return undefined;
+    return filter.eventTypes.every((pattern) => checkPattern(pattern) === undefined) ? filter : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function keyOf(shard: Shard, number: number): string {
+  return shard.key(`rpl:${number}`);
+}
