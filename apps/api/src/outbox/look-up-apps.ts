@@ -1,0 +1,41 @@
+import { type Keyring, SealpostError } from '@sealpost/core';
+import type { Shard } from '@sealpost/queue';
+import { type AppRecord, openRecord } from '@sealpost/store';
+
+/**
+ * The records of apps by their owner numbers, without those that are deleted.
+ * @param onInvalid told of a record that was not written by Sealpost; its app counts as deleted
+ * @throws KeyringError unknown_key; Redis' error
+ */
+export async function lookUpApps(
+  shard: Shard,
+  keyring: Keyring,
+  numbers: Iterable<number>,
+  onInvalid: (error: SealpostError) => void,
+): Promise<Map<number, AppRecord>> {
+  const apps = new Map<number, AppRecord>();
+  await Promise.all(
+    [...new Set(numbers)].map(async (number) => {
+      const stored = await shard.client.hget(shard.key(`cfg:${number}`), 'app');
+      if (stored === null) return;
+      try {
+        // The record names its app, and its MAC is made over that name: one of another app cannot pass.
+        apps.set(number, openRecord<AppRecord>(keyring, nameIn(stored), 'app', stored));
+      } catch (error) {
+        if (!(error instanceof SealpostError)) throw error;
+        onInvalid(error);
+      }
+    }),
+  );
+  return apps;
+}
+
+/** '' when this is no app's record; then its MAC does not fit. */
+function nameIn(stored: string): string {
+  const json = stored.slice(stored.indexOf('.', stored.indexOf('.') + 1) + 1);
+  try {
+    return String((JSON.parse(json) as Partial<AppRecord> | null)?.app);
+  } catch {
+    return '';
+  }
+}
