@@ -1,6 +1,7 @@
 import {
   bool,
   cidrs,
+  hours,
   logLevel,
   masterKey,
   port,
@@ -26,6 +27,8 @@ const schema = z.object({
   SEALPOST_ALLOW_SUBNETS: cidrs.default([]),
   SEALPOST_HTTPS_ONLY: bool.default(false),
   ...retentionSettings,
+  SEALPOST_MAX_AGE_HOURS: hours.prefault('72'),
+  SEALPOST_DISABLE_AFTER_HOURS: hours.prefault('120'),
   LOG_LEVEL: logLevel.default('info'),
   UV_THREADPOOL_SIZE: positiveInt.optional(),
   SEALPOST_FAULT_POINT: z.enum(FAULT_POINTS).optional(),
@@ -42,6 +45,10 @@ export type WorkerSettings = {
   allowSubnets: string[];
   httpsOnly: boolean;
   retention: Retention;
+  /** How long a closed, paused or disabled lane may hold a delivery, ms. */
+  maxAgeMs: number;
+  /** An endpoint that has only failed for so long, ms, is disabled. */
+  disableAfterMs: number;
   logLevel: string;
   /** Of libuv's pool; undefined: Node's default of 4. */
   threads: number | undefined;
@@ -61,6 +68,8 @@ export function readWorkerSettings(env: Record<string, string | undefined>): Wor
     allowSubnets: settings.SEALPOST_ALLOW_SUBNETS,
     httpsOnly: settings.SEALPOST_HTTPS_ONLY,
     retention: retentionOf(settings),
+    maxAgeMs: settings.SEALPOST_MAX_AGE_HOURS,
+    disableAfterMs: settings.SEALPOST_DISABLE_AFTER_HOURS,
     logLevel: settings.LOG_LEVEL,
     threads: settings.UV_THREADPOOL_SIZE,
     faultPoint: settings.SEALPOST_FAULT_POINT,

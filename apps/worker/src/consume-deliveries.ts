@@ -1,6 +1,7 @@
 import {
   connect,
   type DeliveryJobData,
+  detach,
   queueName,
   queuePrefix,
   type RedisClient,
@@ -9,8 +10,11 @@ import {
 } from '@sealpost/queue';
 import type { Logger } from '@sealpost/telemetry';
 import { DelayedError, type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
-import { type DeliverOptions, deliverJob, UnknownKey } from './deliver/deliver-job.ts';
+import { type Attempt, Attempts } from './attempts.ts';
+import { type DeliverOptions, deliverJob, type JobResult, UnknownKey } from './deliver/deliver-job.ts';
 import { backoff, RetryLater, tellBullMq } from './deliver/tell-bullmq.ts';
+import { RunningJob } from './running-job.ts';
+import type { Turns } from './take-turns.ts';
 
 /** A job that could not be worked on for a reason of ours comes back after this, ms, uncounted. */
 const AGAIN_MS = 2000;
@@ -23,6 +27,7 @@ export type ConsumerOptions = {
   redisUrls: string[];
   concurrency: number;
   deliver: DeliverOptions;
+  turns: Turns;
   logger: Logger;
   /** A job was sealed with a key that this process does not have. */
   onUnknownKey: () => void;
@@ -32,11 +37,18 @@ export type ConsumerOptions = {
 export class Consumer {
   readonly #options: ConsumerOptions;
   readonly #worker: Worker<DeliveryJobData>;
+  readonly #attempts: Attempts;
+  readonly #running = new Map<Attempt, RunningJob>();
+  readonly #detached = new Set<Promise<void>>();
   #probing: NodeJS.Timeout | undefined;
 
   constructor(options: ConsumerOptions) {
     this.#options = options;
     const { shard, logger } = options;
+    this.#attempts = new Attempts(() => this.#worker.concurrency, {
+      detach: (attempt, stuck) => this.#detach(attempt, stuck),
+      tellStuck: (attempt) => this.#tellStuck(attempt),
+    });
     this.#worker = new Worker<DeliveryJobData>(
       queueName(shard.number),
       (job, token) => this.#process(job, token),
@@ -66,29 +78,115 @@ export class Consumer {
     this.#worker.concurrency = slots;
   }
 
+  get concurrency(): number {
+    return this.#worker.concurrency;
+  }
+
   get paused(): boolean {
     return this.#probing !== undefined;
   }
 
-  /** Takes no more jobs, and resolves when those under way have ended. */
+  /** Takes no more jobs, and resolves when those under way have ended, the detached among them. */
   async close(): Promise<void> {
     clearInterval(this.#probing);
     await this.#worker.close();
+    while (this.#detached.size > 0) await Promise.all(this.#detached);
+    this.#attempts.close();
   }
 
   async #process(job: Job<DeliveryJobData>, token: string | undefined): Promise<void> {
-    const { deliver, shard, logger } = this.#options;
+    this.#attempts.takeSlot();
+    const running = new RunningJob(job, token);
+    const { deliver, shard, turns } = this.#options;
     const delivery = { id: job.id ?? '', counted: job.attemptsMade, stalled: job.stalledCounter };
+    const work = deliverJob(deliver, shard, delivery, {
+      onTurn: turns.take,
+      onAttempt: (attempt) => {
+        running.attempt = attempt;
+        this.#running.set(attempt, running);
+        this.#attempts.start(attempt);
+      },
+    }).finally(() => {
+      if (!running.attempt) return;
+      this.#running.delete(running.attempt);
+      this.#attempts.end(running.attempt);
+    });
     try {
-      const outcome = await deliverJob(deliver, shard, delivery);
-      if (outcome) tellBullMq(outcome);
+      if (await running.movedBefore(work)) {
+        this.#follow(running, work);
+        throw new DelayedError();
+      }
+      await this.#finish(await work, job, token);
     } catch (error) {
-      if (error instanceof RetryLater || error instanceof UnrecoverableError) throw error;
-      if (deliver.stop.aborted) return handBack(job, token);
-      if (error instanceof UnknownKey) this.#options.onUnknownKey();
-      logger.error({ err: error, job: job.id }, 'a delivery could not be attempted; it will be tried again');
-      await handBackLater(job, token);
+      await this.#giveBack(error, job, token);
+    } finally {
+      this.#attempts.freeSlot();
     }
+  }
+
+  /** @throws what BullMQ is told by an error */
+  async #finish(result: JobResult, job: Job, token: string | undefined): Promise<void> {
+    if ('againInMs' in result) return handBackLater(job, token, result.againInMs);
+    if (result.tell) tellBullMq(result.tell);
+  }
+
+  /** @throws always */
+  async #giveBack(error: unknown, job: Job, token: string | undefined): Promise<never> {
+    const { deliver, logger, onUnknownKey } = this.#options;
+    if (error instanceof RetryLater || error instanceof UnrecoverableError) throw error;
+    if (error instanceof DelayedError) throw error;
+    if (deliver.stop.aborted) return handBack(job, token);
+    if (error instanceof UnknownKey) onUnknownKey();
+    logger.error({ err: error, job: job.id }, 'a delivery could not be attempted; it will be tried again');
+    return handBackLater(job, token, AGAIN_MS);
+  }
+
+  /** An attempt that lasts gives up its slot: its job waits, delayed, until the attempt must have ended. */
+  async #detach(attempt: Attempt, stuck: boolean): Promise<boolean> {
+    const running = this.#running.get(attempt);
+    if (!running) return false;
+    try {
+      const how = stuck ? 'stuck' : 'detach';
+      const { number, generation } = attempt;
+      return await running.move(() => detach(this.#options.shard, number, generation, how, running.endsInMs));
+    } catch (error) {
+      // It keeps its slot until it ends.
+      this.#options.logger.warn(
+        { err: error, job: running.job.id },
+        'an attempt that lasts could not be detached',
+      );
+      return false;
+    }
+  }
+
+  #tellStuck(attempt: Attempt): void {
+    const { shard, logger } = this.#options;
+    const running = this.#running.get(attempt);
+    if (!running) return;
+    detach(shard, attempt.number, attempt.generation, 'stuck', running.endsInMs).catch((error: unknown) => {
+      logger.warn({ err: error, job: running.job.id }, 'a lane could not be told that an attempt is stuck');
+    });
+  }
+
+  /** Puts the outcome of a detached attempt into BullMQ when it comes. Should that fail, the job wakes by itself. */
+  #follow(running: RunningJob, work: Promise<JobResult>): void {
+    const { shard, deliver, logger } = this.#options;
+    const following = work
+      .then(
+        (result) => running.settleMoved(shard, result),
+        async (error: unknown) => {
+          if (!deliver.stop.aborted) throw error;
+          await running.release(shard);
+        },
+      )
+      .catch((error: unknown) => {
+        logger.error(
+          { err: error, job: running.job.id },
+          'a detached attempt could not be told; its job comes again',
+        );
+      })
+      .finally(() => this.#detached.delete(following));
+    this.#detached.add(following);
   }
 
   #onError(error: Error): void {
@@ -133,7 +231,7 @@ async function handBack(job: Job, token: string | undefined): Promise<never> {
 }
 
 /** As above, after a while. */
-async function handBackLater(job: Job, token: string | undefined): Promise<never> {
-  await job.moveToDelayed(Date.now() + AGAIN_MS, token).catch(() => {});
+async function handBackLater(job: Job, token: string | undefined, ms: number): Promise<never> {
+  await job.moveToDelayed(Date.now() + ms, token).catch(() => {});
   throw new DelayedError();
 }

@@ -1,4 +1,5 @@
 import { cancelDeleted, expire, type Retention, reconcile, type Shard } from '@sealpost/queue';
+import { feedReplays } from '@sealpost/store';
 import type { Logger } from '@sealpost/telemetry';
 
 /** How often a shard is looked after, ms. Each worker does it, so it goes on while any lives. */
@@ -8,7 +9,7 @@ const EXPIRE_EVERY = 10;
 /** How much is looked at in one round: a long backlog must not keep Redis busy. */
 const MOST_STRETCHES = 20;
 
-/** Looks after one shard: orphaned deliveries, opened lanes, backlogs of what was deleted, retention. */
+/** Looks after one shard: orphaned deliveries, backlogs of what was deleted, replays, retention. */
 export class Housekeeper {
   readonly #shard: Shard;
   readonly #retention: Retention;
@@ -43,6 +44,7 @@ export class Housekeeper {
     await this.#chore(async () => {
       while (!this.#stopped && (await cancelDeleted(this.#shard, this.#retention)));
     });
+    await this.#chore(() => this.#replay());
     if (this.#round++ % EXPIRE_EVERY === 0) await this.#chore(() => this.#expire());
   }
 
@@ -52,6 +54,13 @@ export class Housekeeper {
       if (found > 0)
         this.#logger.info({ shard: this.#shard.number, deliveries: found }, 'enqueued what had no job');
       if (!more) return;
+    }
+  }
+
+  async #replay(): Promise<void> {
+    const keepMs = this.#retention.recordsMs;
+    for (const { id, state } of await feedReplays(this.#shard, { keepMs, stopped: () => this.#stopped })) {
+      this.#logger.info({ shard: this.#shard.number, replay: id, state }, 'a replay has ended');
     }
   }
 

@@ -45,6 +45,7 @@ async function main(): Promise<void> {
     redisUrls: settings.redisUrls,
     concurrency: settings.concurrency,
     retention: settings.retention,
+    maxAgeMs: settings.maxAgeMs,
     logger,
     deliver: deliverOptions(settings, keyring, shards, http, logger, stop.signal),
     onUnknownKey: () => {
@@ -102,6 +103,7 @@ function deliverOptions(
     destinations: new Destinations(keyring),
     http,
     retention: settings.retention,
+    disableAfterMs: settings.disableAfterMs,
     logger,
     fault: (step) => {
       if (step === settings.faultPoint) process.kill(process.pid, 'SIGKILL');

@@ -1,8 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import type { Retention, Shards } from '@sealpost/queue';
 import type { Logger } from '@sealpost/telemetry';
 import { Consumer } from './consume-deliveries.ts';
 import type { DeliverOptions } from './deliver/deliver-job.ts';
 import { Housekeeper } from './keep-house.ts';
+import { Pump } from './pump-lanes.ts';
 
 /** How often Redis is asked for shards that are new, ms. */
 const LOOK_MS = 2000;
@@ -16,14 +18,19 @@ export type ServeOptions = {
   concurrency: number;
   deliver: DeliverOptions;
   retention: Retention;
+  /** How long a closed, paused or disabled lane may hold a delivery, ms. */
+  maxAgeMs: number;
   logger: Logger;
   onUnknownKey: () => void;
 };
 
+type Served = { consumer: Consumer; housekeeper: Housekeeper; pump: Pump };
+
 /** Serves every shard that Redis knows of, also those that come later; the slots are shared out among them. */
 export class ShardServer {
   readonly #options: ServeOptions;
-  readonly #served = new Map<number, { consumer: Consumer; housekeeper: Housekeeper }>();
+  readonly #served = new Map<number, Served>();
+  readonly #name = randomUUID();
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
@@ -52,7 +59,12 @@ export class ShardServer {
     this.#stopped = true;
     clearInterval(this.#timer);
     const served = [...this.#served.values()];
-    await Promise.all(served.flatMap(({ consumer, housekeeper }) => [consumer.close(), housekeeper.stop()]));
+    await Promise.all(
+      served.map(async ({ consumer, housekeeper, pump }) => {
+        await Promise.all([pump.stop(), consumer.close(), housekeeper.stop()]);
+        await pump.turns.flushed();
+      }),
+    );
   }
 
   async #look(): Promise<void> {
@@ -61,16 +73,33 @@ export class ShardServer {
     if (added.length === 0 || this.#stopped) return;
     const slots = Math.max(1, Math.floor(this.#options.concurrency / known.length));
     for (const { consumer } of this.#served.values()) consumer.concurrency = slots;
-    for (const number of added) this.#serve(number, slots);
+    await Promise.all(added.map((number) => this.#serve(number, slots)));
   }
 
-  #serve(number: number, slots: number): void {
-    const { shards, redisUrls, deliver, retention, logger, onUnknownKey } = this.#options;
+  async #serve(number: number, slots: number): Promise<void> {
+    const { shards, redisUrls, deliver, retention, maxAgeMs, logger, onUnknownKey } = this.#options;
     const shard = shards.get(number);
-    const consumer = new Consumer({ shard, redisUrls, concurrency: slots, deliver, logger, onUnknownKey });
+    const worker = this.#name;
+    const pump = new Pump(shard, logger, () => ({
+      worker,
+      slots: consumer.concurrency,
+      maxAgeMs,
+      retention,
+    }));
+    const { turns } = pump;
+    const consumer = new Consumer({
+      shard,
+      redisUrls,
+      concurrency: slots,
+      deliver,
+      turns,
+      logger,
+      onUnknownKey,
+    });
     const housekeeper = new Housekeeper(shard, retention, logger);
+    this.#served.set(number, { consumer, housekeeper, pump });
+    await pump.start();
     housekeeper.start();
-    this.#served.set(number, { consumer, housekeeper });
     logger.info({ shard: number, slots }, 'serving shard');
   }
 }

@@ -8,12 +8,14 @@ import {
   type Retention,
   type Settlement,
   type Shard,
+  type Turn,
   webhookSecretAad,
 } from '@sealpost/queue';
 import type { Configs } from '@sealpost/store';
 import type { Logger } from '@sealpost/telemetry';
+import type { Attempt } from '../attempts.ts';
 import { checkSeal } from './check-seal.ts';
-import { disableGoneEndpoint } from './disable-gone-endpoint.ts';
+import { type DisableReason, disableEndpoint } from './disable-endpoint.ts';
 import type { HttpClient } from './http-client.ts';
 import type { Destination, Destinations } from './load-endpoint.ts';
 import { type Attempted, hopeless, settleDelivery, settlementOf } from './settle-delivery.ts';
@@ -28,6 +30,8 @@ export type DeliverOptions = {
   destinations: Destinations;
   http: HttpClient;
   retention: Retention;
+  /** An endpoint that has only failed for so long, ms, is disabled. */
+  disableAfterMs: number;
   logger: Logger;
   /** Called at a named step; kills the process in tests of what a crash there does. */
   fault: (step: 'after-claim' | 'after-post' | 'after-settle') => void;
@@ -39,10 +43,24 @@ export type DeliverOptions = {
 
 /** What is known of the job's delivery beside its own id. */
 export type DeliveryJob = {
-  id: string /** Outcomes that BullMQ has counted. */;
+  id: string;
+  /** Outcomes that BullMQ has counted. */
   counted: number;
   stalled: number;
 };
+
+/** Who is told of what happens on the way. */
+export type DeliverEvents = {
+  /** A script has moved lanes, and left something to do. */
+  onTurn: (turn: Turn) => void;
+  /** The POST begins, and may last. */
+  onAttempt: (attempt: Attempt) => void;
+};
+
+/** What to do with the job: tell BullMQ an outcome, complete it, or let it come again after so many ms. */
+export type JobResult = { tell: Outcome } | { tell: undefined } | { againInMs: number };
+
+const COMPLETE: JobResult = { tell: undefined };
 
 /** An API or worker with another master key made this: it must be handed to one that knows the key. */
 export class UnknownKey extends Error {
@@ -54,23 +72,25 @@ type Ready = { event: EventRecord; body: Buffer; destination: Destination };
 
 /**
  * The main path of the worker, for one job: CLAIM → check the seal → sign → POST → classify → SETTLE.
- * @returns what BullMQ shall be told; undefined: nothing is left to do for this job
  * @throws UnknownKey; the reason of `stop`; any other error means that the job must be tried again, uncounted
  */
 export async function deliverJob(
   options: DeliverOptions,
   shard: Shard,
   job: DeliveryJob,
-): Promise<Outcome | undefined> {
+  events: DeliverEvents,
+): Promise<JobResult> {
   const parsed = parseJobId(job.id);
   const number = parsed && parseId('dlv', parsed.deliveryId)?.number;
   if (!parsed || number === undefined) {
     options.logger.warn({ job: job.id }, 'a job that is not of Sealpost was dropped');
-    return undefined;
+    return COMPLETE;
   }
-  const claimed = await claim(shard, number, parsed.generation, job.counted);
-  if (claimed.result === 'settled') return claimed;
-  if (claimed.result !== 'run') return undefined;
+  const claimed = await claim(shard, number, parsed.generation, job.counted, options.retention);
+  if (claimed.result === 'settled') return { tell: claimed };
+  if (claimed.result === 'busy') return { againInMs: claimed.ms };
+  if (claimed.result === 'held' || claimed.result === 'run') events.onTurn(claimed);
+  if (claimed.result !== 'run') return COMPLETE;
   options.fault('after-claim');
 
   const attempted: Attempted = {
@@ -80,13 +100,17 @@ export async function deliverJob(
     event: claimed.eventRecord && parseEventRecord(claimed.eventRecord.toString()),
   };
   const ready = await prepare(options, shard, job, claimed, attempted);
-  if ('status' in ready) return settleDelivery(shard, ready, options.stop);
-  const { disableEndpoint, ...settlement } = await attempt(options, shard, claimed, attempted, ready);
-  const outcome = await settleDelivery(shard, settlement, options.stop);
+  const settlement =
+    'status' in ready ? ready : await attempt(options, shard, claimed, attempted, ready, events);
+  const settled = await settleDelivery(shard, settlement, options.stop);
   options.fault('after-settle');
-  // After SETTLE: should it fail, the next delivery is told 410 as well.
-  if (disableEndpoint) await disableGoneEndpoint(options, ready.event.a, ready.destination);
-  return outcome;
+  events.onTurn(settled);
+  if ('destination' in ready) {
+    const reason = settlement.disableEndpoint ?? (settled.disable ? 'failing' : undefined);
+    // After SETTLE: should it fail, the next attempt says the same again.
+    if (reason) await disableEndpoint(options, ready.event.a, ready.destination, reason);
+  }
+  return settled.waits ? COMPLETE : { tell: settled };
 }
 
 /** Everything that an attempt needs, or the settlement of a delivery for which there can be none. */
@@ -96,14 +120,14 @@ async function prepare(
   job: DeliveryJob,
   claimed: Claimed,
   attempted: Attempted,
-): Promise<Ready | Settlement> {
-  const { keyring, retention, now } = options;
+): Promise<Ready | (Settlement & { disableEndpoint?: undefined })> {
+  const { keyring, now } = options;
   const { delivery, eventRecord, body, configVersion } = claimed;
   const { event } = attempted;
   const dead = (reason: Parameters<typeof hopeless>[2], detail: string) =>
-    hopeless(attempted, 'dead', reason, detail, retention, now());
+    hopeless(attempted, 'dead', reason, detail, options, now());
   const cancelled = (reason: Parameters<typeof hopeless>[2]) =>
-    hopeless(attempted, 'cancelled', reason, '', retention, now());
+    hopeless(attempted, 'cancelled', reason, '', options, now());
 
   if (job.stalled >= LOST_WORKERS)
     return dead('worker_lost', 'Worker after worker was lost with this delivery.');
@@ -148,7 +172,8 @@ async function attempt(
   claimed: Claimed,
   attempted: Attempted,
   { event, body, destination }: Ready,
-): Promise<Settlement & { disableEndpoint: boolean }> {
+  events: DeliverEvents,
+): Promise<Settlement & { disableEndpoint: DisableReason | undefined }> {
   const { delivery } = claimed;
   const request = signRequest({
     shard: shard.number,
@@ -159,20 +184,20 @@ async function attempt(
     webhookSecret: webhookSecret(options.keyring, shard, delivery.event, event, destination),
     now: options.now(),
   });
+  events.onAttempt({
+    number: attempted.number,
+    generation: attempted.generation,
+    lane: delivery.endpoint > 0 ? String(delivery.endpoint) : `${delivery.app}.${event.l ?? ''}`,
+    startedAt: performance.now(),
+    timeoutMs: request.timeoutMs,
+    averageMs: claimed.averageMs,
+  });
   const outcome = await options.http.post({ ...request, signal: options.stop });
   options.fault('after-post');
 
   const retry = retryPolicyOf(event, destination);
   const retriesLeft = retry.max_retries - (delivery.attempts - delivery.retryBase);
-  const settlement = settlementOf(
-    attempted,
-    outcome,
-    retry,
-    retriesLeft,
-    request.ownHeaders,
-    options.retention,
-    options.random,
-  );
+  const settlement = settlementOf(attempted, outcome, retry, retriesLeft, request.ownHeaders, options);
   logAttempt(options.logger, shard, attempted, event, destination, settlement, outcome.durationMs);
   return settlement;
 }

@@ -1,14 +1,18 @@
 import type { DeliverOptions } from './deliver-job.ts';
 import type { Destination } from './load-endpoint.ts';
 
+/** `gone`: its receiver answered 410. `failing`: it has only failed for SEALPOST_DISABLE_AFTER_HOURS. */
+export type DisableReason = 'gone' | 'failing';
+
 /**
- * A receiver that answers 410 wants no more: its endpoint is disabled, and its backlog held. Never fails: what has been
+ * An endpoint to which nothing shall be sent any more is disabled, and its backlog held. Never fails: what has been
  * settled stays settled.
  */
-export async function disableGoneEndpoint(
+export async function disableEndpoint(
   { configs, logger, now }: Pick<DeliverOptions, 'configs' | 'logger' | 'now'>,
   app: string,
   destination: Destination,
+  reason: DisableReason,
 ): Promise<void> {
   const id = destination.endpoint?.record.id;
   if (id === undefined) return;
@@ -16,11 +20,12 @@ export async function disableGoneEndpoint(
     await configs.change(app, (config) => {
       const endpoint = config.endpoints.get(id);
       if (!endpoint?.enabled) return undefined;
-      const disabled = { ...endpoint, enabled: false, disabledReason: 'gone', updatedAt: now() };
-      return { endpoints: { [id]: disabled }, hold: [endpoint.number] };
+      const disabled = { ...endpoint, enabled: false, disabledReason: reason, updatedAt: now() };
+      return { endpoints: { [id]: disabled } };
     });
-    logger.warn({ app, endpoint: id }, 'disabled: its receiver answered 410');
+    logger.warn({ app, endpoint: id, reason }, 'endpoint disabled');
   } catch (error) {
-    logger.warn({ err: error, app, endpoint: id }, 'its receiver answered 410, but it could not be disabled');
+    // Its next failure disables it.
+    logger.warn({ err: error, app, endpoint: id, reason }, 'an endpoint could not be disabled');
   }
 }

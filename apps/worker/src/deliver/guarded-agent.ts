@@ -42,7 +42,7 @@ export function createGuardedAgents(options: HttpClientOptions): GuardedAgents {
   const guard = new Guard(options.policy);
   const common = {
     lookup: guardedLookup(options.policy, options.lookup ?? dns.lookup),
-    maxSockets: options.maxSocketsPerOrigin ?? 256,
+    maxSockets: options.maxSocketsPerOrigin ?? 4096,
   };
   const keep = { keepAlive: true, timeout: options.idleTimeoutMs ?? 30_000, maxFreeSockets: 64 };
   const tls = options.ca === undefined ? {} : { ca: options.ca };

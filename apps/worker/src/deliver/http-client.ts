@@ -37,7 +37,10 @@ export type HttpClientOptions = {
   lookup?: LookupFunction;
   /** PEM certificates to trust instead of the system's. */
   ca?: string;
-  /** Connections to one origin at a time; more posts wait for one, within their deadline. Default 256. */
+  /**
+   * Connections to one origin at a time; more posts wait for one, within their deadline. Default 4096, more than there can be
+   * attempts: what one endpoint may have is for its lane to say, and many may share an origin.
+   */
   maxSocketsPerOrigin?: number;
   /** An idle connection is closed after this time. Default 30,000. */
   idleTimeoutMs?: number;

@@ -9,12 +9,14 @@ import {
   type EventRecord,
   encodeAttempt,
   isUnavailable,
-  type Outcome,
   type Retention,
+  type Settled,
   type Settlement,
   type Shard,
   settle,
 } from '@sealpost/queue';
+import type { DisableReason } from './disable-endpoint.ts';
+import { readReceiver } from './read-receiver.ts';
 
 /** Between tries to settle while Redis takes no writes, ms. */
 const AGAIN_MS = 500;
@@ -27,6 +29,9 @@ export type Attempted = {
   event: EventRecord | undefined;
 };
 
+/** What every settlement needs of the process's settings, and a random number (0 to 1). */
+export type SettleOptions = { retention: Retention; disableAfterMs: number; random: () => number };
+
 /** What a finished attempt means for its delivery. `retriesLeft`: before this failure is counted. */
 export function settlementOf(
   attempted: Attempted,
@@ -34,9 +39,8 @@ export function settlementOf(
   retry: RetryPolicy,
   retriesLeft: number,
   ownHeaders: string[],
-  retention: Retention,
-  random: () => number,
-): Settlement & { disableEndpoint: boolean } {
+  { retention, disableAfterMs, random }: SettleOptions,
+): Settlement & { disableEndpoint: DisableReason | undefined } {
   const { verdict, reason, disableEndpoint } = classifyOutcome(outcome, retry, retriesLeft);
   const delaySeconds =
     verdict === 'retry'
@@ -60,7 +64,10 @@ export function settlementOf(
     attemptRecord: encodeAttempt(outcome, ownHeaders),
     correlationId: attempted.event?.c,
     retention,
-    disableEndpoint,
+    receiver: readReceiver(outcome),
+    disableAfterMs,
+    random: random(),
+    disableEndpoint: disableEndpoint ? 'gone' : undefined,
   };
 }
 
@@ -70,7 +77,7 @@ export function hopeless(
   status: 'dead' | 'cancelled',
   reason: Reason,
   detail: string,
-  retention: Retention,
+  { retention, disableAfterMs, random }: SettleOptions,
   now: number,
 ): Settlement {
   const outcome: AttemptOutcome = { startedAt: now, durationMs: 0, phases: {}, reason, detail };
@@ -85,6 +92,8 @@ export function hopeless(
     attemptRecord: status === 'dead' ? encodeAttempt(outcome, []) : undefined,
     correlationId: attempted.event?.c,
     retention,
+    disableAfterMs,
+    random: random(),
   };
 }
 
@@ -96,7 +105,7 @@ export async function settleDelivery(
   shard: Shard,
   settlement: Settlement,
   signal: AbortSignal,
-): Promise<Outcome & { changed: boolean }> {
+): Promise<Settled> {
   for (;;) {
     try {
       return await settle(shard, settlement);
