@@ -62,13 +62,25 @@ describe('a bad endpoint', () => {
     ['an unknown strategy', { url: URL_OK, retry: { strategy: 'never' } }, 'retry.strategy'],
     ['a timeout of 0', { url: URL_OK, timeout_seconds: 0 }, 'timeout_seconds'],
     ['a pattern that is none', { url: URL_OK, event_types: ['a..b'] }, 'event_types[0]'],
+    ['a concurrency of 0', { url: URL_OK, max_concurrency: 0 }, 'max_concurrency'],
+    ['ordered that is no boolean', { url: URL_OK, ordered: 'yes' }, 'ordered'],
+    ['a rate limit without a period', { url: URL_OK, rate_limit: { limit: 1 } }, 'rate_limit.period_seconds'],
     [
-      'a rate limit, which is not there yet',
-      { url: URL_OK, rate_limit: { limit: 1, period_seconds: 1 } },
-      'rate_limit',
+      'a rate limit of nothing',
+      { url: URL_OK, rate_limit: { limit: 0, period_seconds: 1 } },
+      'rate_limit.limit',
     ],
-    ['quiet hours, which are not there yet', { url: URL_OK, quiet_hours: {} }, 'quiet_hours'],
-    ['ordered, which is not there yet', { url: URL_OK, ordered: true }, 'ordered'],
+    ['quiet hours without an end', { url: URL_OK, quiet_hours: { start_hour: 22 } }, 'quiet_hours.end_hour'],
+    [
+      'quiet hours that end as they begin',
+      { url: URL_OK, quiet_hours: { start_hour: 8, end_hour: 8 } },
+      'quiet_hours.end_hour',
+    ],
+    [
+      'a time zone that is none',
+      { url: URL_OK, quiet_hours: { start_hour: 22, end_hour: 8, timezone: 'Mars/Base' } },
+      'quiet_hours.timezone',
+    ],
     ['a filter, which is not there yet', { url: URL_OK, filter: 'true' }, 'filter'],
     ['a wire profile that is not there yet', { url: URL_OK, wire_profile: 'flock' }, 'wire_profile'],
   ])('%s', async (_, body, path) => {
@@ -89,7 +101,8 @@ describe('a bad event', () => {
       'webhook_url',
     ],
     ['a webhook_secret without a webhook_url', { ...EVENT, webhook_secret: 'x' }, 'webhook_secret'],
-    ['deliver_at, which is not there yet', { ...EVENT, deliver_at: '2027-01-01T00:00:00Z' }, 'deliver_at'],
+    ['deliver_at that is no time', { ...EVENT, deliver_at: 'tomorrow' }, 'deliver_at'],
+    ['deliver_at too far ahead', { ...EVENT, deliver_at: '9999-01-01T00:00:00Z' }, 'deliver_at'],
   ])('%s', async (_, body, path) => {
     expectProblem(await client.post('/v1/apps/shop/events', body), 422, 'validation_failed', path);
   });
@@ -225,6 +238,7 @@ describe('what is not there', () => {
     ['/v1/apps/nowhere/deliveries', 'app_not_found'],
     ['/v1/apps/shop/endpoints/ep_000000000000', 'endpoint_not_found'],
     ['/v1/apps/shop/endpoints/ep_000000000000/deliveries', 'endpoint_not_found'],
+    ['/v1/apps/shop/endpoints/ep_000000000000/stats', 'endpoint_not_found'],
     ['/v1/apps/shop/events/evt_zzzzzzzzzzzz', 'event_not_found'],
     ['/v1/apps/shop/deliveries/dlv_zzzzzzzzzzzz', 'delivery_not_found'],
     ['/v1/apps/shop/deliveries/garbage', 'delivery_not_found'],

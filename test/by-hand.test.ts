@@ -151,8 +151,10 @@ describe('while the endpoint is disabled', () => {
     const id = await tenant.send();
     await tenant.hasStatus(id, 'dead');
     expect((await retry(id)).status).toBe(202);
-    const lane = `{sp:0}:q:${parseId('ep', endpoint.id)!.number}`;
-    await waitFor(() => stack.redis.client.llen(lane), { describe: 'the delivery to be held in its lane' });
+    const lane = `{sp:0}:lane:${parseId('ep', endpoint.id)!.number}`;
+    await waitFor(() => stack.redis.client.hget(lane, 'q'), {
+      describe: 'the delivery to be held in its lane',
+    });
     return { endpoint, id };
   }
 

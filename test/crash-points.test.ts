@@ -95,6 +95,8 @@ describe.concurrent('a worker killed', { timeout: 120_000 }, () => {
 
   it('an api killed after ACCEPT: the reconciler enqueues it, and publishing again with the key makes no second event', async () => {
     const { stack, receiver } = await setUp();
+    // Its slots count for a while, so the delivery is admitted, and nobody is left to give it its job.
+    await (await stack.addWorker()).kill();
     const dying = await stack.addApi({ SEALPOST_FAULT_POINT: 'after-accept' });
     const body = JSON.stringify({ type: 'order.created', payload: { n: 1 } });
     const key = { 'idempotency-key': 'the-key' };

@@ -125,8 +125,8 @@ it('many can wait at a time, and a client that goes away disturbs nobody', async
     body: JSON.stringify(EVENT),
     signal: gone.signal,
   });
-  const patient = Array.from({ length: 10 }, () => publish('wait=25'));
-  await receiver.waitForRequests(11);
+  const patient = Array.from({ length: 3 }, () => publish('wait=25'));
+  await receiver.waitForRequests(4); // the lane's first window
   gone.abort();
   await expect(impatient).rejects.toThrow();
   release(200);

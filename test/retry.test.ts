@@ -194,8 +194,8 @@ describe('a 410', () => {
     expect((await tenant.get(`/endpoints/${id}`)).json.enabled).toBe(false);
     expect((await tenant.publish({ type: 'a', payload: 1 })).deliveries[0].status).toBe('skipped');
 
-    const lane = `{sp:0}:q:${parseId('ep', id)!.number}`;
-    await waitFor(() => stack.redis.client.llen(lane), { describe: 'the retry to be held in its lane' });
+    const lane = `{sp:0}:lane:${parseId('ep', id)!.number}`;
+    await waitFor(() => stack.redis.client.hget(lane, 'q'), { describe: 'the retry to be held in its lane' });
     expect(receiver.to('/gone')).toHaveLength(2);
     expect(await tenant.delivery(backlog)).toMatchObject({ status: 'retrying', attempt_count: 1 });
 

@@ -53,7 +53,7 @@ it('deliveries that were held, cancelled, enabled and retried are each posted on
   }
   await receiver.waitForRequests(20, { path: '/held' });
   await stack.client.patch(endpoint, { enabled: false });
-  await waitFor(async () => (await stack.redis.client.llen(laneOf(made.json.id))) === 20, {
+  await waitFor(async () => (await waitingIn(made.json.id)) === 20, {
     describe: 'all 20 to wait in the lane',
   });
   await Promise.all(ids.map((id) => stack.client.post(`${app}/deliveries/${id}/cancel`)));
@@ -74,12 +74,14 @@ it('deleting an app leaves nothing of its lanes', async () => {
   await stack.client.post(`${app}/events`, { type: 'a.b', payload: 1 });
   await receiver.waitForRequests(1, { path: '/gone' });
   await stack.client.patch(`${app}/endpoints/${made.json.id}`, { enabled: false });
-  const lane = laneOf(made.json.id);
-  await waitFor(async () => (await stack.redis.client.llen(lane)) === 1, {
+  await waitFor(async () => (await waitingIn(made.json.id)) === 1, {
     describe: 'the delivery to be held',
   });
   expect((await stack.client.delete(app)).status).toBe(204);
-  expect(await stack.redis.client.exists(lane, lane.replace(':q:', ':lane:'))).toBe(0);
+  const { number } = parseId('ep', made.json.id)!;
+  const keys = ['lane', 'q', 'r', 'y', 's', 'tok'].map((name) => `{sp:0}:${name}:${number}`);
+  expect(await stack.redis.client.exists(...keys)).toBe(0);
+  expect(await stack.redis.client.zscore('{sp:0}:wake', String(number))).toBeNull();
 });
 
 describe('a receiver that answers 410', () => {
@@ -121,7 +123,7 @@ async function jobsGone(): Promise<void> {
   await waitFor(async () => (await left()) === 0, { describe: 'BullMQ to have no job left' });
 }
 
-/** The key of the list of what waits for an endpoint. */
-function laneOf(endpoint: string): string {
-  return `{sp:0}:q:${parseId('ep', endpoint)!.number}`;
+/** How many deliveries wait in an endpoint's lane. */
+async function waitingIn(endpoint: string): Promise<number> {
+  return Number(await stack.redis.client.hget(`{sp:0}:lane:${parseId('ep', endpoint)!.number}`, 'q'));
 }

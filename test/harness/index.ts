@@ -1,4 +1,5 @@
 export * from './api-client.ts';
+export * from './lane.ts';
 export * from './processes.ts';
 export * from './receiver.ts';
 export * from './redis.ts';
