@@ -1,0 +1,84 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { join } from 'node:path';
+import type { Arrivals, Behaviour, Call, Counts } from './receiver-process.ts';
+
+export type { Arrivals, Behaviour, Counts };
+
+type Answered = { nr: number; result: unknown };
+
+/** The process with all receivers, seen from the benchmark. */
+export class Receivers {
+  readonly #child: ChildProcess;
+  readonly #waiting = new Map<number, (result: unknown) => void>();
+  #calls = 0;
+
+  constructor() {
+    this.#child = fork(join(import.meta.dirname, 'receiver-process.ts'), { serialization: 'advanced' });
+    this.#child.on('message', ({ nr, result }: Answered) => {
+      this.#waiting.get(nr)?.(result);
+      this.#waiting.delete(nr);
+    });
+  }
+
+  /** Receivers that behave, and are recorded, as one group; spread over this many ports, each an origin. */
+  async add(
+    group: string,
+    behaviour: Behaviour,
+    { keepIds = false, origins = 1 }: { keepIds?: boolean; origins?: number } = {},
+  ): Promise<ReceiverGroup> {
+    const call: Call = { call: 'add', group, behaviour, keepIds, origins };
+    return new ReceiverGroup(this, group, (await this.call(call)) as number[]);
+  }
+
+  call(call: Call): Promise<unknown> {
+    this.#calls += 1;
+    const nr = this.#calls;
+    return new Promise((resolve) => {
+      this.#waiting.set(nr, resolve);
+      this.#child.send({ ...call, nr });
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  stop(): void {
+    if (this.#child.connected) this.#child.disconnect();
+  }
+}
+
+export class ReceiverGroup {
+  readonly #receivers: Receivers;
+  readonly #group: string;
+  readonly #ports: number[];
+
+  constructor(receivers: Receivers, group: string, ports: number[]) {
+    this.#receivers = receivers;
+    this.#group = group;
+    this.#ports = ports;
+  }
+
+  /** Of the group's n-th endpoint, from 0. */
+  url(n: number): string {
+    return `http://127.0.0.1:${this.#ports[n % this.#ports.length]}/${this.#group}/${n}`;
+  }
+
+  /** From now on; what hangs already stays so. */
+  async behave(behaviour: Behaviour): Promise<void> {
+    await this.#receivers.call({ call: 'behave', group: this.#group, behaviour });
+  }
+
+  counts(): Promise<Counts> {
+    return this.#receivers.call({ call: 'counts', group: this.#group }) as Promise<Counts>;
+  }
+
+  arrivals(): Promise<Arrivals> {
+    return this.#receivers.call({ call: 'arrivals', group: this.#group }) as Promise<Arrivals>;
+  }
+
+  /** Begins to record anew. */
+  async forget(): Promise<void> {
+    await this.#receivers.call({ call: 'forget', group: this.#group });
+  }
+}

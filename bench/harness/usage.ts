@@ -1,0 +1,64 @@
+import { readFile } from 'node:fs/promises';
+import { delay, now } from './clock.ts';
+import type { Stack } from './stack.ts';
+
+/** What the processes used in a stretch of time. CPU in percent of one core. */
+export type Usage = {
+  seconds: number;
+  workersCpu: number[];
+  apiCpu: number;
+  redisCpu: number;
+  /** Commands that Redis ran, a second. */
+  commands: number;
+};
+
+const TICKS_PER_SECOND = 100; // USER_HZ of proc(5), the same on every Linux
+
+/** Looks at all processes for so long. Linux only. */
+export async function measureUsage(stack: Stack, seconds: number): Promise<Usage> {
+  const look = async () => ({
+    at: now(),
+    workers: await Promise.all(stack.workers.map(({ pid }) => cpuSeconds(pid!))),
+    api: await cpuSeconds(stack.apiPid),
+    redis: await cpuSeconds(stack.redisPid),
+    commands: await info(stack, 'total_commands_processed'),
+  });
+  const before = await look();
+  await delay(seconds * 1000);
+  const after = await look();
+  const elapsed = (after.at - before.at) / 1000;
+  const percent = (from: number, to: number) => ((to - from) / elapsed) * 100;
+  return {
+    seconds: elapsed,
+    workersCpu: after.workers.map((cpu, i) => percent(before.workers[i]!, cpu)),
+    apiCpu: percent(before.api, after.api),
+    redisCpu: percent(before.redis, after.redis),
+    commands: (after.commands - before.commands - 1) / elapsed,
+  };
+}
+
+/** A number of Redis' INFO. */
+export async function info(stack: Stack, field: string): Promise<number> {
+  const text = await stack.redis.info();
+  return Number(new RegExp(`^${field}:(.*)$`, 'm').exec(text)?.[1]);
+}
+
+/** What all cores together have worked so far, and how much of it these processes, in seconds. */
+export async function machineSeconds(pids: number[]): Promise<{ all: number; ours: number }> {
+  const [line] = (await readFile('/proc/stat', 'utf8')).split('\n');
+  const [user, nice, system, , , irq, softirq] = line!
+    .replace(/^cpu +/, '')
+    .split(' ')
+    .map(Number);
+  const all = (user! + nice! + system! + irq! + softirq!) / TICKS_PER_SECOND;
+  const each = await Promise.all(pids.map(cpuSeconds));
+  return { all, ours: each.reduce((sum, seconds) => sum + seconds, 0) };
+}
+
+/** User and system time that a process has used. */
+async function cpuSeconds(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  // The second field is the command in parentheses and may hold spaces itself.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
