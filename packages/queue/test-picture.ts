@@ -202,7 +202,8 @@ function admitsAt(picture: Picture, name: string): number | undefined {
   }
   if (lane.rl && !lane.rs) {
     const starts = [...(picture.scores.get(`tok:${name}`)?.values() ?? [])].sort((a, b) => b - a);
-    times.push((starts[lane.rl - 1] ?? Number.NEGATIVE_INFINITY) + lane.rp! + 1);
+    if (lane.u! >= lane.rl) return undefined;
+    times.push((starts[lane.rl - 1 - lane.u!] ?? Number.NEGATIVE_INFINITY) + lane.rp! + 1);
   }
   return Math.max(...times);
 }

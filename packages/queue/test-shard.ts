@@ -154,8 +154,9 @@ export class TestShard {
     how: 'detach' | 'stuck' | 'release' = 'detach',
     endsWithinMs = 30_000,
     generation = 1,
+    attempt = 1,
   ) {
-    return detach(this.shard, number, generation, how, endsWithinMs);
+    return detach(this.shard, number, generation, attempt, how, endsWithinMs);
   }
 
   /** WRITE-CONFIG. */

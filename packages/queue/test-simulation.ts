@@ -189,7 +189,7 @@ export class Simulation {
     const attempt = present[pick % present.length];
     if (!attempt) return;
     const { number, generation, job } = attempt;
-    const isDetached = await this.#test.detach(number, how, LONG_MS, generation);
+    const isDetached = await this.#test.detach(number, how, LONG_MS, generation, attempt.attempt);
     await this.#look();
     if (job.state !== 'active') return;
     if (dies) this.#lose(attempt, false);
@@ -201,7 +201,7 @@ export class Simulation {
     const detached = this.#attempts.filter(({ isLost, job }) => !isLost && job.state === 'delayed');
     const attempt = detached[pick % detached.length];
     if (!attempt) return;
-    await this.#test.detach(attempt.number, 'release', 0, attempt.generation);
+    await this.#test.detach(attempt.number, 'release', 0, attempt.generation, attempt.attempt);
     await this.#look();
     this.#lose(attempt, false);
   }

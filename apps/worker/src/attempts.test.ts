@@ -8,10 +8,10 @@ afterEach(() => made?.close());
 class Recorder {
   readonly detached: { attempt: Attempt; stuck: boolean }[] = [];
   readonly stuck: Attempt[] = [];
-  answer = true;
+  answer: boolean | 'failed' = true;
   #waiting: { count: number; resolve: () => void }[] = [];
 
-  async detach(attempt: Attempt, stuck: boolean): Promise<boolean> {
+  async detach(attempt: Attempt, stuck: boolean): Promise<boolean | 'failed'> {
     this.detached.push({ attempt, stuck });
     this.#look();
     return this.answer;
@@ -38,13 +38,14 @@ class Recorder {
 
 function setUp(slots: number) {
   const recorder = new Recorder();
-  const attempts = new Attempts(() => slots, recorder);
+  const attempts = new Attempts(() => slots, recorder, { count: 0 });
   made = attempts;
   let number = 0;
   const start = (part: Partial<Attempt> = {}): Attempt => {
     const attempt = {
       number: number++,
       generation: 1,
+      attempt: 1,
       lane: '1',
       startedAt: performance.now(),
       timeoutMs: 30_000,
@@ -128,5 +129,36 @@ describe('the detached', () => {
     await recorder.until(1);
     await new Promise(setImmediate);
     expect(attempts.detached).toBe(0);
+  });
+
+  it('are tried again when detaching failed', async () => {
+    const { recorder, attempts, start } = setUp(1);
+    recorder.answer = 'failed';
+    const attempt = start();
+    await recorder.until(1);
+    recorder.answer = true;
+    await recorder.until(2);
+    expect(recorder.detached.at(-1)).toMatchObject({ attempt });
+    expect(attempts.detached).toBe(1);
+  });
+
+  it('of all shards of a process count together', async () => {
+    const all = { count: MOST_DETACHED };
+    const recorder = new Recorder();
+    const attempts = new Attempts(() => 1, recorder, all);
+    made = attempts;
+    attempts.takeSlot();
+    attempts.start({
+      number: 1,
+      generation: 1,
+      attempt: 1,
+      lane: '1',
+      startedAt: performance.now() - 5000,
+      timeoutMs: 30_000,
+      averageMs: 0,
+    });
+    all.count -= 1; // another shard's has ended
+    await recorder.until(1);
+    expect(all.count).toBe(MOST_DETACHED);
   });
 });

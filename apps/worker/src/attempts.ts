@@ -2,6 +2,8 @@
 export type Attempt = {
   number: number;
   generation: number;
+  /** Which attempt of its delivery, from 1. */
+  attempt: number;
   /** Name of its lane, for the share of the detached that one lane may have. */
   lane: string;
   /** Monotonic, ms. */
@@ -17,36 +19,48 @@ const DETACH_MS = 1000;
 const DETACH_WHEN_FULL_MS = 50;
 /** An attempt that lasts longer than this many times what is usual for its lane is stuck. */
 const UNUSUAL = 4;
-/** Detached attempts of a process; each costs a socket. */
+/** Detached attempts of a process, over all shards; each costs a socket. */
 export const MOST_DETACHED = 2000;
 /** From so many on, every detached attempt counts as stuck, whatever is usual. */
 const MANY_DETACHED = 1500;
 /** Of them, one lane may have this many. */
 const MOST_OF_A_LANE = MOST_DETACHED / 8;
 
-/** How to detach, and to tell that one is stuck. They answer whether it was detached. */
+/** How to detach, and to tell that one is stuck. */
 export type Detaching = {
-  detach(attempt: Attempt, stuck: boolean): Promise<boolean>;
+  /** Answers whether it was detached; `failed`: it may be tried again. */
+  detach(attempt: Attempt, stuck: boolean): Promise<boolean | 'failed'>;
   tellStuck(attempt: Attempt): void;
 };
+
+/** What the shards of a process share. */
+export type DetachedCount = { count: number };
 
 /** Decides which attempts keep their slots, so that receivers that hang do not take those of the others. */
 export class Attempts {
   readonly #slots: () => number;
   readonly #detaching: Detaching;
+  readonly #all: DetachedCount;
   readonly #now: () => number;
   /** In order of their start. */
   readonly #running = new Set<Attempt>();
   readonly #detached = new Map<Attempt, NodeJS.Timeout | undefined>();
   readonly #ofLane = new Map<string, number>();
+  readonly #ended = new WeakSet<Attempt>();
   /** Jobs that have a slot, also before and after their attempt. */
   #taken = 0;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
 
-  constructor(slots: () => number, detaching: Detaching, now: () => number = () => performance.now()) {
+  constructor(
+    slots: () => number,
+    detaching: Detaching,
+    all: DetachedCount,
+    now: () => number = () => performance.now(),
+  ) {
     this.#slots = slots;
     this.#detaching = detaching;
+    this.#all = all;
     this.#now = now;
   }
 
@@ -65,11 +79,9 @@ export class Attempts {
   }
 
   end(attempt: Attempt): void {
+    this.#ended.add(attempt);
     this.#running.delete(attempt);
-    if (!this.#detached.has(attempt)) return;
-    clearTimeout(this.#detached.get(attempt));
-    this.#detached.delete(attempt);
-    this.#countLane(attempt.lane, -1);
+    this.#forget(attempt);
   }
 
   close(): void {
@@ -96,7 +108,7 @@ export class Attempts {
     if (at >= this.#timerAt) return;
     clearTimeout(this.#timer);
     this.#timerAt = at;
-    const least = this.#detached.size < MOST_DETACHED ? 1 : DETACH_WHEN_FULL_MS;
+    const least = this.#all.count < MOST_DETACHED ? 1 : DETACH_WHEN_FULL_MS;
     this.#timer = setTimeout(() => this.#look(), Math.max(least, at - this.#now()));
   }
 
@@ -105,7 +117,7 @@ export class Attempts {
     const patience = this.#patienceMs;
     const now = this.#now();
     for (const attempt of this.#running) {
-      if (now - attempt.startedAt < patience || this.#detached.size >= MOST_DETACHED) break;
+      if (now - attempt.startedAt < patience || this.#all.count >= MOST_DETACHED) break;
       this.#running.delete(attempt);
       if ((this.#ofLane.get(attempt.lane) ?? 0) < MOST_OF_A_LANE)
         this.#detach(attempt, now - attempt.startedAt);
@@ -114,15 +126,31 @@ export class Attempts {
   }
 
   #detach(attempt: Attempt, age: number): void {
-    const isMany = this.#detached.size >= MANY_DETACHED;
+    const isMany = this.#all.count >= MANY_DETACHED;
     const unusual = isMany ? 0 : Math.max(this.#patienceMs, UNUSUAL * attempt.averageMs);
     const stuck = age >= unusual;
     const later = stuck ? undefined : setTimeout(() => this.#detaching.tellStuck(attempt), unusual - age);
     this.#detached.set(attempt, later);
+    this.#all.count += 1;
     this.#countLane(attempt.lane, 1);
     void this.#detaching.detach(attempt, stuck).then((detached) => {
-      if (!detached) this.end(attempt);
+      if (detached !== true) this.#forget(attempt);
+      if (detached === 'failed') setTimeout(() => this.#tryAgain(attempt), DETACH_MS);
     });
+  }
+
+  #tryAgain(attempt: Attempt): void {
+    if (this.#ended.has(attempt)) return;
+    this.#running.add(attempt);
+    this.#arm();
+  }
+
+  #forget(attempt: Attempt): void {
+    if (!this.#detached.has(attempt)) return;
+    clearTimeout(this.#detached.get(attempt));
+    this.#detached.delete(attempt);
+    this.#all.count -= 1;
+    this.#countLane(attempt.lane, -1);
   }
 
   #countLane(lane: string, by: number): void {

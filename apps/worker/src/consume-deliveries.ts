@@ -10,7 +10,7 @@ import {
 } from '@sealpost/queue';
 import type { Logger } from '@sealpost/telemetry';
 import { DelayedError, type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
-import { type Attempt, Attempts } from './attempts.ts';
+import { type Attempt, Attempts, type DetachedCount } from './attempts.ts';
 import { type DeliverOptions, deliverJob, type JobResult, UnknownKey } from './deliver/deliver-job.ts';
 import { backoff, RetryLater, tellBullMq } from './deliver/tell-bullmq.ts';
 import { RunningJob } from './running-job.ts';
@@ -28,6 +28,7 @@ export type ConsumerOptions = {
   concurrency: number;
   deliver: DeliverOptions;
   turns: Turns;
+  detached: DetachedCount;
   logger: Logger;
   /** A job was sealed with a key that this process does not have. */
   onUnknownKey: () => void;
@@ -45,10 +46,11 @@ export class Consumer {
   constructor(options: ConsumerOptions) {
     this.#options = options;
     const { shard, logger } = options;
-    this.#attempts = new Attempts(() => this.#worker.concurrency, {
-      detach: (attempt, stuck) => this.#detach(attempt, stuck),
-      tellStuck: (attempt) => this.#tellStuck(attempt),
-    });
+    const detaching = {
+      detach: (attempt: Attempt, stuck: boolean) => this.#detach(attempt, stuck),
+      tellStuck: (attempt: Attempt) => this.#tellStuck(attempt),
+    };
+    this.#attempts = new Attempts(() => this.#worker.concurrency, detaching, options.detached);
     this.#worker = new Worker<DeliveryJobData>(
       queueName(shard.number),
       (job, token) => this.#process(job, token),
@@ -142,30 +144,35 @@ export class Consumer {
   }
 
   /** An attempt that lasts gives up its slot: its job waits, delayed, until the attempt must have ended. */
-  async #detach(attempt: Attempt, stuck: boolean): Promise<boolean> {
+  async #detach(attempt: Attempt, stuck: boolean): Promise<boolean | 'failed'> {
     const running = this.#running.get(attempt);
     if (!running) return false;
     try {
-      const how = stuck ? 'stuck' : 'detach';
-      const { number, generation } = attempt;
-      return await running.move(() => detach(this.#options.shard, number, generation, how, running.endsInMs));
+      return await running.move(() => this.#tell(attempt, running, stuck ? 'stuck' : 'detach'));
     } catch (error) {
-      // It keeps its slot until it ends.
       this.#options.logger.warn(
         { err: error, job: running.job.id },
         'an attempt that lasts could not be detached',
       );
-      return false;
+      return 'failed';
     }
   }
 
   #tellStuck(attempt: Attempt): void {
-    const { shard, logger } = this.#options;
+    const { logger } = this.#options;
     const running = this.#running.get(attempt);
     if (!running) return;
-    detach(shard, attempt.number, attempt.generation, 'stuck', running.endsInMs).catch((error: unknown) => {
+    this.#tell(attempt, running, 'stuck').catch((error: unknown) => {
       logger.warn({ err: error, job: running.job.id }, 'a lane could not be told that an attempt is stuck');
     });
+  }
+
+  #tell(
+    { number, generation, attempt }: Attempt,
+    running: RunningJob,
+    how: 'detach' | 'stuck',
+  ): Promise<boolean> {
+    return detach(this.#options.shard, number, generation, attempt, how, running.endsInMs);
   }
 
   /** Puts the outcome of a detached attempt into BullMQ when it comes. Should that fail, the job wakes by itself. */

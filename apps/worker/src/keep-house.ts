@@ -8,6 +8,8 @@ const EVERY_MS = 1000;
 const EXPIRE_EVERY = 10;
 /** How much is looked at in one round: a long backlog must not keep Redis busy. */
 const MOST_STRETCHES = 20;
+/** What was deleted should be gone soon. */
+const MOST_CANCELLED = 100;
 
 /** Looks after one shard: orphaned deliveries, backlogs of what was deleted, replays, retention. */
 export class Housekeeper {
@@ -41,9 +43,7 @@ export class Housekeeper {
 
   async #work(): Promise<void> {
     await this.#chore(() => this.#reconcile());
-    await this.#chore(async () => {
-      while (!this.#stopped && (await cancelDeleted(this.#shard, this.#retention)));
-    });
+    await this.#chore(() => this.#cancelDeleted());
     await this.#chore(() => this.#replay());
     if (this.#round++ % EXPIRE_EVERY === 0) await this.#chore(() => this.#expire());
   }
@@ -61,6 +61,12 @@ export class Housekeeper {
     const keepMs = this.#retention.recordsMs;
     for (const { id, state } of await feedReplays(this.#shard, { keepMs, stopped: () => this.#stopped })) {
       this.#logger.info({ shard: this.#shard.number, replay: id, state }, 'a replay has ended');
+    }
+  }
+
+  async #cancelDeleted(): Promise<void> {
+    for (let round = 0; round < MOST_CANCELLED && !this.#stopped; round++) {
+      if (!(await cancelDeleted(this.#shard, this.#retention))) return;
     }
   }
 

@@ -16,6 +16,8 @@ export class Pump {
   #timer: NodeJS.Timeout | undefined;
   #dueAt = Number.POSITIVE_INFINITY;
   #running: Promise<void> | undefined;
+  /** A timer went off while a pump was under way. */
+  #missed = false;
   #stopped = false;
 
   /** @param options as they are when asked: slots change when shards come */
@@ -46,13 +48,18 @@ export class Pump {
     if (this.#stopped || dueAt >= this.#dueAt) return;
     this.#dueAt = dueAt;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#pump(), dueAt - Date.now());
+    this.#timer = setTimeout(() => {
+      this.#dueAt = Number.POSITIVE_INFINITY;
+      if (this.#running) this.#missed = true;
+      else void this.#pump();
+    }, dueAt - Date.now());
   }
 
   #pump(): Promise<void> {
-    this.#running ??= this.#untilDone().finally(() => {
+    this.#running = this.#untilDone().finally(() => {
       this.#running = undefined;
-      this.#schedule(EVERY_MS);
+      this.#schedule(this.#missed ? 0 : EVERY_MS);
+      this.#missed = false;
     });
     return this.#running;
   }
@@ -61,13 +68,11 @@ export class Pump {
     try {
       let more = true;
       while (more && !this.#stopped) {
-        this.#dueAt = Number.POSITIVE_INFINITY;
         const turn = await pump(this.#shard, this.#options());
         this.turns.take(turn);
         more = turn.more;
       }
     } catch (error) {
-      this.#dueAt = Number.POSITIVE_INFINITY;
       this.#logger.warn(
         { err: error, shard: this.#shard.number },
         'lanes could not be looked after; trying again',

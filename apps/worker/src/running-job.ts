@@ -54,6 +54,9 @@ export class RunningJob {
       this.#moved.resolve(true);
       return true;
     })();
+    this.#moving.catch(() => {
+      this.#moving = undefined; // it may be tried again
+    });
     return this.#moving;
   }
 
@@ -67,7 +70,8 @@ export class RunningJob {
   /** Its worker has to go: another one may attempt it at once, and nothing is counted. */
   async release(shard: Shard): Promise<void> {
     if (!this.attempt) return;
-    await detach(shard, this.attempt.number, this.attempt.generation, 'release', 0);
+    const { number, generation, attempt } = this.attempt;
+    await detach(shard, number, generation, attempt, 'release', 0);
     await this.job.promote();
   }
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Retention, Shards } from '@sealpost/queue';
 import type { Logger } from '@sealpost/telemetry';
+import type { DetachedCount } from './attempts.ts';
 import { Consumer } from './consume-deliveries.ts';
 import type { DeliverOptions } from './deliver/deliver-job.ts';
 import { Housekeeper } from './keep-house.ts';
@@ -31,6 +32,7 @@ export class ShardServer {
   readonly #options: ServeOptions;
   readonly #served = new Map<number, Served>();
   readonly #name = randomUUID();
+  readonly #detached: DetachedCount = { count: 0 };
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
@@ -93,12 +95,14 @@ export class ShardServer {
       concurrency: slots,
       deliver,
       turns,
+      detached: this.#detached,
       logger,
       onUnknownKey,
     });
     const housekeeper = new Housekeeper(shard, retention, logger);
     this.#served.set(number, { consumer, housekeeper, pump });
     await pump.start();
+    if (this.#stopped) return;
     housekeeper.start();
     logger.info({ shard: number, slots }, 'serving shard');
   }

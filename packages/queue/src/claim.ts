@@ -34,8 +34,8 @@ export type ClaimResult =
       averageMs: number;
     } & Turn)
   | ({ result: 'settled' } & Outcome)
-  /** Another worker's attempt is under way, for so many ms at most. */
-  | { result: 'busy'; ms: number }
+  /** To be asked again after so many ms: another worker's attempt is under way, or a retry has to wait. */
+  | ({ result: 'busy'; ms: number } & Turn)
   /** It waits in its lane, or was skipped. */
   | ({ result: 'held' } & Turn)
   | { result: 'gone' };
@@ -64,7 +64,7 @@ export async function claim(
   ])) as ScriptReply[];
   const result = text(reply[0]);
   if (result === 'settled') return { result, ...outcome(reply.slice(1)) };
-  if (result === 'busy') return { result, ms: Number(text(reply[1])) };
+  if (result === 'busy') return { result, ms: Number(text(reply[1])), ...readTurn(shard, reply.slice(2)) };
   if (result === 'held') return { result, ...readTurn(shard, reply.slice(1)) };
   const delivery = result === 'run' ? decodeDelivery(reply[1] as Buffer) : undefined;
   if (!delivery) return { result: 'gone' };

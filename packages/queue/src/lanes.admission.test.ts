@@ -236,6 +236,23 @@ describe('a detached attempt', () => {
     expect(await test.detach(number)).toBe(false);
   });
 
+  it('of a delivery that is cancelled meanwhile gives up its slot as well', async () => {
+    const { number } = await test.publish();
+    await test.claim(number);
+    await cancelDelivery(test.shard, number, APP, 'cancelled_by_request', RETENTION);
+    expect(await test.detach(number)).toBe(true);
+    expect(await test.laneKeys()).toEqual([]);
+  });
+
+  it('of an ordered lane does not block the retry when it was settled before', async () => {
+    await test.configure({ lanes: { [ENDPOINT]: { or: 1 } } });
+    const { number } = await test.publish();
+    await test.claim(number);
+    await test.fail(number);
+    expect(await test.detach(number)).toBe(false);
+    expect(await test.claim(number, 1, 1)).toMatchObject({ result: 'run' });
+  });
+
   it('is not made again before it must have ended, unless its worker releases it', async () => {
     const { number } = await test.publish();
     await test.claim(number);
@@ -307,6 +324,17 @@ describe('returned deliveries', () => {
     await test.setLane({ w: 32 });
     const order = numbersOf((await test.pump({ slots: 20 })).admitted).map((n) => n - number);
     expect(order.filter((n) => n < 5)).toEqual([0, 1]);
+  });
+});
+
+describe('a lane', () => {
+  it('that becomes ordered with jobs in BullMQ keeps their order', async () => {
+    const { number } = await test.publish(4);
+    await test.configure({ lanes: { [ENDPOINT]: { or: 1 } } });
+    for (let i = 0; i < 4; i++) await test.claim(number + i);
+    await test.pump();
+    expect((await test.stored(number)).flags).toBe(FLAG.admitted);
+    for (const i of [1, 2, 3]) expect((await test.stored(number + i)).flags).toBe(FLAG.waiting);
   });
 });
 

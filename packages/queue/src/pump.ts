@@ -1,4 +1,4 @@
-import { parseQuietSpec, quietPeriod, reasonNumber } from '@sealpost/core';
+import { parseQuietSpec, type QuietPeriod, quietPeriod, reasonNumber } from '@sealpost/core';
 import type { Retention } from './accept.ts';
 import { type ScriptReply, text } from './scripts.ts';
 import type { Shard } from './shard.ts';
@@ -36,20 +36,38 @@ export async function pump(shard: Shard, options: PumpOptions): Promise<Turn & {
     options.retention.recordsMs,
     options.retention.bodiesMs,
   ])) as ScriptReply[];
-  const unknownQuiet = (reply[2] as ScriptReply[]).map(text);
-  for (let i = 0; i + 1 < unknownQuiet.length; i += 2)
-    await tellQuiet(shard, unknownQuiet[i]!, unknownQuiet[i + 1]!);
+  const told = await tellQuiet(shard, (reply[2] as ScriptReply[]).map(text), Number(text(reply[4])));
   const wake = Number(text(reply[0]));
   return {
     admitted: readTickets(shard, reply[3] as ScriptReply[]),
     wakeInMs: wake < 0 ? undefined : wake,
-    more: reply[1] === 1 || unknownQuiet.length > 0,
+    more: reply[1] === 1 || told > 0,
   };
 }
 
-async function tellQuiet(shard: Shard, lane: string, spec: string): Promise<void> {
+/**
+ * Tells lanes their quiet period. Answers how many were told.
+ * @param lanes names and quiet hours in turn
+ * @param now Redis' time: with another clock a period that has ended there could be told again and again
+ */
+async function tellQuiet(shard: Shard, lanes: string[], now: number): Promise<number> {
+  const periods = new Map<string, QuietPeriod | undefined>();
+  const telling: Promise<unknown>[] = [];
+  for (let i = 0; i + 1 < lanes.length; i += 2) {
+    const [lane, spec] = [lanes[i]!, lanes[i + 1]!];
+    if (!periods.has(spec)) periods.set(spec, periodAt(spec, now));
+    const period = periods.get(spec);
+    if (period) telling.push(shard.run('quiet', [lane, spec, period.from, period.until]));
+  }
+  await Promise.all(telling);
+  return telling.length;
+}
+
+/**
+ * Undefined: not written by us, or of a time zone that this process does not know. The lane stays quiet until a worker
+ * that knows it tells it.
+ */
+function periodAt(spec: string, now: number): QuietPeriod | undefined {
   const hours = parseQuietSpec(spec);
-  if (!hours) return; // not written by us; the lane stays quiet
-  const { from, until } = quietPeriod(hours, Date.now());
-  await shard.run('quiet', [lane, spec, from, until]);
+  return hours && quietPeriod(hours, now);
 }

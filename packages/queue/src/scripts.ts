@@ -14,6 +14,7 @@ const SCRIPTS = {
   settle: MOVES,
   pump: MOVES,
   quiet: LANES,
+  'begin-replay': RECORDS,
   replay: MOVES,
   retry: MOVES,
   cancel: MOVES,

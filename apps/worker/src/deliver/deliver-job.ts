@@ -88,9 +88,10 @@ export async function deliverJob(
   }
   const claimed = await claim(shard, number, parsed.generation, job.counted, options.retention);
   if (claimed.result === 'settled') return { tell: claimed };
+  if (claimed.result === 'gone') return COMPLETE;
+  events.onTurn(claimed);
   if (claimed.result === 'busy') return { againInMs: claimed.ms };
-  if (claimed.result === 'held' || claimed.result === 'run') events.onTurn(claimed);
-  if (claimed.result !== 'run') return COMPLETE;
+  if (claimed.result === 'held') return COMPLETE;
   options.fault('after-claim');
 
   const attempted: Attempted = {
@@ -187,6 +188,7 @@ async function attempt(
   events.onAttempt({
     number: attempted.number,
     generation: attempted.generation,
+    attempt: attempted.attempt,
     lane: delivery.endpoint > 0 ? String(delivery.endpoint) : `${delivery.app}.${event.l ?? ''}`,
     startedAt: performance.now(),
     timeoutMs: request.timeoutMs,

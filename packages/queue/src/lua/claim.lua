@@ -5,7 +5,8 @@
 -- Returns {'run', delivery record, event number, event record, sequence or '', body or false, config version or false,
 --          average ms of the lane's attempts, ms until a lane is to be woken, tickets …}
 --         {'settled', status, reason, ms until due, attempts, HTTP status}: that outcome has yet to be put into BullMQ; post nothing
---         {'busy', ms}: another worker's attempt is under way; ask again when it must have ended
+--         {'busy', ms, ms until a lane is to be woken, tickets …}: ask again then: another worker's attempt is under way, or a
+--          retry meets a limit, or quiet hours, by which first attempts are skipped
 --         {'held', ms until a lane is to be woken, tickets …}: not now: the delivery waits in its lane, and the job is of
 --          no use any more; or it was skipped
 --         {'gone'}: cancelled, ended, carried by another job, or no such delivery: complete the job
@@ -26,7 +27,7 @@ if d.status == DELIVERED or d.status == SKIPPED or d.status == CANCELLED then
 end
 if has_flag(d.flags, FLAG_DETACHED) then
   local ends = tonumber(redis.call('ZSCORE', p .. 'watch', int(number)) or 0)
-  if ends > now then return { 'busy', int(ends - now) } end
+  if ends > now then return { 'busy', int(ends - now), -1 } end
 end
 
 local bucket, field = place(d.event)
@@ -34,22 +35,46 @@ local event = redis.call('HMGET', p .. 'e:' .. bucket, field, field .. 's')
 local lane = lane_of(lane_name(d, event[1]))
 local is_counted = has_flag(d.flags, FLAG_ADMITTED) or has_flag(d.flags, FLAG_HOLDS)
 
--- Nil when it may run, else 'wait', or the reason for which it is skipped.
+-- Made `ordered` while this one was in BullMQ: an earlier one has gone back to the lane, and goes first.
+local function returned_before()
+  local first = tonumber(redis.call('LINDEX', p .. 'r:' .. lane.name, 0) or '')
+  local before = first and first < number and read(first)
+  return before and has_flag(before.flags, FLAG_WAITING)
+end
+
+-- Nil when it may run, else 'wait'; or the reason for which it is skipped, and when that ends. What has been attempted, or
+-- may have been, is not skipped but comes 'later'.
 local function obstacle()
   local opens = open_at(lane)
   if not opens or opens > now then return 'wait' end
   if lane.n > window(lane) or (lane.n == window(lane) and not is_counted) then return 'wait' end
+  if lane['or'] and has_flag(d.flags, FLAG_ADMITTED) and returned_before() then return 'wait' end
   if lane.cl and lane.pr ~= number then return 'wait' end
-  if is_quiet(lane) then return ARGV[6] end -- `skip`: to `hold` would have closed it above
-  if lane.rl and token_at(lane) > now then return lane.rs and ARGV[5] or 'wait' end
-  return nil
+  if is_quiet(lane) then -- `skip`: to `hold` would have closed it above
+    return d.attempts > 0 and 'later' or ARGV[6], lane.qu
+  end
+  local token = lane.rl and token_at(lane, 0) or 0
+  if token <= now then return nil end
+  if not lane.rs then return 'wait' end
+  return (d.attempts > 0 or has_token(lane, d)) and 'later' or ARGV[5], token
 end
 
-local stops = obstacle()
+local stops, ends = obstacle()
+if stops and d.status == DEAD then -- from Bull Board: one attempt more, when the lane lets it
+  set_status(d, RETRYING, correlation_of(d), 0, 0)
+end
+if stops == 'later' then
+  leave(d, lane)
+  if lane['or'] then put_holding(d, lane) end
+  d.due = math.floor(ends)
+  redis.call('ZADD', p .. 'watch', int(d.due + ARGV[4]), int(number))
+  write(d)
+  ready(lane)
+  local admitted = tickets(admit(tonumber(ARGV[9])))
+  save_all()
+  return { 'busy', int(d.due - now), until_wake(), unpack(admitted) }
+end
 if stops == 'wait' then
-  if d.status == DEAD then -- from Bull Board: one attempt more, when the lane lets it
-    set_status(d, RETRYING, correlation_of(d), 0, 0)
-  end
   put_back(d, lane, 'r')
   local admitted = tickets(admit(tonumber(ARGV[9])))
   save_all()
@@ -60,7 +85,7 @@ if stops then
   redis.call('ZREM', p .. 'watch', int(number))
   set_status(d, SKIPPED, correlation_of(d), tonumber(ARGV[7]), tonumber(ARGV[8]))
   d.reason, d.due = tonumber(stops), now
-  if d.attempts == 0 then tell_waiter(d) end
+  tell_waiter(d)
   write(d)
   ready(lane)
   local admitted = tickets(admit(tonumber(ARGV[9])))
@@ -74,9 +99,10 @@ leave(d, lane)
 if probes then lane.pr = number end
 if not is_counted then take_pace(lane) end
 put_holding(d, lane)
-if has_flag(was, FLAG_STUCK) then ready(lane) end -- its window is wider again
 redis.call('ZADD', p .. 'watch', int(now + ARGV[4]), int(number))
 if lane.rl then take_token(lane, d) end
+-- Its window is wider again, or it waited for this claim.
+if has_flag(was, FLAG_STUCK) or lane.rl then ready(lane) end
 local promoted = is_open(d.status) and d.due > now -- by hand
 if promoted then d.due = now end
 if promoted or d.flags ~= was then write(d) end

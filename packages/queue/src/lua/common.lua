@@ -89,7 +89,7 @@ local function event_of(d)
 end
 
 -- What scripts read of an event record: its app's number `n`, own id `i`, correlation id `c`, lane of its
--- `webhook_url` `l`, how many deliveries `k`.
+-- `webhook_url` `l`, `deliver_at` `da`, how many deliveries `k`.
 -- Nothing when it is gone, or was not written by us.
 local MOST_DELIVERIES = 100001
 local function event_in(text)
@@ -100,6 +100,7 @@ local function event_in(text)
     i = type(event.i) == 'string' and event.i or nil,
     c = type(event.c) == 'string' and event.c or nil,
     l = type(event.l) == 'string' and event.l or nil,
+    da = tonumber(event.da),
     k = math.min(tonumber(event.k) or 1, MOST_DELIVERIES),
   }
 end
@@ -138,10 +139,14 @@ local function tell_waiter(d)
   if channel then redis.call('PUBLISH', channel, p .. int(d.event)) end
 end
 
--- What operators are told, through the API's relay. Bounded: while no API runs, what is too much is not told.
+-- What operators are told, through the API's relay. Bounded: while no API runs, what is too much is only
+-- counted.
 local OUTBOX = 100000
 local function tell_operators(kind, app, endpoint, entry)
-  if redis.call('LLEN', p .. 'outbox') >= OUTBOX then return end
+  if redis.call('LLEN', p .. 'outbox') >= OUTBOX then
+    redis.call('INCR', p .. 'outbox:lost')
+    return
+  end
   entry.i = redis.call('HINCRBY', p .. 'flow', 'ob', 1)
   entry.t, entry.a, entry.e, entry.at = kind, app, endpoint, now
   redis.call('RPUSH', p .. 'outbox', cjson.encode(entry))

@@ -23,6 +23,9 @@ local ADMITTED_WITHIN = 5000 -- ms after which what is admitted and not claimed 
 local MOST_IN_VAIN = 50 -- turns in which nothing is admitted, in one call
 local IDLE_ORIGIN = 3600000 -- ms after which what was learned of a webhook_url's origin is forgotten
 
+local LONGEST_HELD = 259200000 -- ms, 72 h: until a worker has told what is configured
+local TEXTS = { qh = true, fd = true } -- all other fields are numbers; what is none was not written by us
+
 local lanes = {}
 
 -- The name of a delivery's lane: its endpoint's number, or app and origin of a `webhook_url`.
@@ -37,7 +40,7 @@ local function lane_of(name)
   lane = { name = name, stored = {} }
   local fields = redis.call('HGETALL', p .. 'lane:' .. name)
   for i = 1, #fields, 2 do
-    local value = tonumber(fields[i + 1]) or fields[i + 1]
+    local value = tonumber(fields[i + 1]) or TEXTS[fields[i]] and fields[i + 1] or nil
     lane[fields[i]], lane.stored[fields[i]] = value, value
   end
   lane.n, lane.q, lane.sc, lane.sk = lane.n or 0, lane.q or 0, lane.sc or 0, lane.sk or 0
@@ -59,7 +62,7 @@ local function save(lane)
   if lane.sc <= 0 then lane.sc, lane.sd = nil end
   if lane.sk <= 0 then lane.sk = nil end
   if not lane.n and not lane.q and not lane.sc and not lane.fs and not lane.cl and not lane.rv then
-    lane.w, lane.ca, lane.cut, lane.avg, lane.rc, lane.ac, lane.sk, lane.pr, lane.xa = nil
+    lane.w, lane.ca, lane.cut, lane.avg, lane.rc, lane.ac, lane.sk, lane.pr, lane.xa, lane.u = nil
     if lane.ta and lane.ta <= now then lane.ta = nil end
   end
   if lane.nb and lane.nb <= now then lane.nb = nil end
@@ -84,7 +87,10 @@ local flow
 local function shard_flow()
   if not flow then
     local values = redis.call('HMGET', p .. 'flow', 'slots', 'in', 'age')
-    flow = { slots = tonumber(values[1] or 0), total = tonumber(values[2] or 0), age = tonumber(values[3]), delta = 0 }
+    flow = {
+      slots = tonumber(values[1] or 0), total = tonumber(values[2] or 0), delta = 0,
+      age = tonumber(values[3] or LONGEST_HELD),
+    }
   end
   return flow
 end
@@ -115,7 +121,8 @@ local function held_since(lane) return math.min(lane.ps or now, lane.off or now,
 
 -- Rate limit. `tok` is the log of the lane's last attempts, by the latest time at which they can have reached the receiver:
 -- an answer's, or until there is one, a little after the start. The next one waits until the `rl`-th of them from the end
--- is a period old, so that the receiver never counts more, however long the way to it. Limits of one a second and more are
+-- is a period old, so that the receiver never counts more, unless the way to it takes longer than that. `u` counts those
+-- that are admitted and have yet to take their token. Limits of one a second and more are
 -- also spread evenly at admission (a generic cell rate algorithm, ITU-T I.371, 2.5 % below the limit, so that the log is
 -- rarely full), since a receiver is not helped by bursts; slower ones may be used up at once.
 local function transit(lane) return math.max(100, math.min(1000, lane.rp / 20)) end
@@ -123,17 +130,21 @@ local function pace(lane)
   local interval = lane.rp / lane.rl
   return interval <= 1000 and interval * 1.025 or nil
 end
-local function token_at(lane)
-  local last = redis.call('ZREVRANGE', p .. 'tok:' .. lane.name, lane.rl - 1, lane.rl - 1, 'WITHSCORES')
+-- `ahead`: how many others will take a token before.
+local function token_at(lane, ahead)
+  local place = lane.rl - 1 - ahead
+  local last = redis.call('ZREVRANGE', p .. 'tok:' .. lane.name, place, place, 'WITHSCORES')
   return last[2] and last[2] + lane.rp + 1 or 0
 end
+local function token_of(d) return int(d.number) .. ':' .. int(d.attempts + 1) end
+local function has_token(lane, d) return redis.call('ZSCORE', p .. 'tok:' .. lane.name, token_of(d)) end
 local function take_pace(lane)
   local interval = lane.rl and not lane.rs and pace(lane)
   if interval then lane.ta = math.max(now, lane.ta or 0) + interval end
 end
 local function take_token(lane, d)
-  local key, member = p .. 'tok:' .. lane.name, int(d.number) .. ':' .. int(d.attempts + 1)
-  local lost = redis.call('ZSCORE', key, member) -- the same attempt, whose worker died: the receiver may have had it
+  local key, member = p .. 'tok:' .. lane.name, token_of(d)
+  local lost = has_token(lane, d) -- the same attempt, whose worker died: the receiver may have had it
   if lost then redis.call('ZADD', key, lost, member .. ':' .. int(lost)) end
   redis.call('ZADD', key, int(now + transit(lane)), member)
   redis.call('ZREMRANGEBYSCORE', key, '-inf', int(now - lane.rp - 1))
@@ -166,8 +177,9 @@ local function admits_at(lane)
     at = math.max(at, lane.pa or 0)
   end
   if lane.rl and not lane.rs then
-    local interval = pace(lane)
-    at = math.max(at, token_at(lane), interval and lane.ta and math.floor(lane.ta - 2 * interval) or 0)
+    local interval, unclaimed = pace(lane), lane.u or 0
+    if unclaimed >= lane.rl then return false end
+    at = math.max(at, token_at(lane, unclaimed), interval and lane.ta and math.floor(lane.ta - 2 * interval) or 0)
   end
   return at
 end
@@ -193,8 +205,8 @@ local function ready(lane, list)
   if lane.qh then at = math.min(at, lane.qu or now) end
   if opens and opens > now then at = math.min(at, opens) end
   if lane.sc > 0 then at = math.min(at, lane.sd or now) end
-  if is_held(lane) and lane.q > 0 and shard_flow().age then
-    lane.xa = lane.xa or held_since(lane) + flow.age
+  if is_held(lane) and lane.q > 0 then
+    lane.xa = lane.xa or held_since(lane) + shard_flow().age
     at = math.min(at, lane.xa)
   else
     lane.xa = nil

@@ -11,6 +11,7 @@ local function leave(d, lane)
     end
   elseif has_flag(d.flags, FLAG_ADMITTED) then
     lane.n = lane.n - 1
+    if lane.u then lane.u = lane.u > 1 and lane.u - 1 or nil end
     add_total(-1)
   elseif has_flag(d.flags, FLAG_HOLDS) then
     lane.n = lane.n - 1
@@ -23,6 +24,7 @@ end
 local function put_admitted(d, lane)
   d.flags = d.flags + FLAG_ADMITTED
   lane.n = lane.n + 1
+  if lane.rl and not lane.rs then lane.u = (lane.u or 0) + 1 end
   add_total(1)
   redis.call('ZADD', p .. 'watch', int(now + ADMITTED_WITHIN), int(d.number))
 end
@@ -71,12 +73,15 @@ local function enter(d, lane, list)
   return false
 end
 
+-- What one call may pop that is of no use.
+local OLD_ENTRIES = 1000
+local old_entries = 0
+
 -- The lane's next delivery: returned ones first, but of four admissions one at least is new; of ten one is replayed.
 local function take_next(lane)
   local order = { 'r', 'q', 'y' }
   if (lane.rc or 0) >= 3 and not lane['or'] then order = { 'q', 'r', 'y' } end
   if (lane.ac or 0) >= 9 then order = { 'y', order[1], order[2] } end
-  local looked = 0
   for _, list in ipairs(order) do
     repeat
       local member = redis.call('LPOP', p .. list .. ':' .. lane.name)
@@ -87,22 +92,23 @@ local function take_next(lane)
         lane.ac = list ~= 'y' and math.min(9, (lane.ac or 0) + 1) or nil
         return d
       end
-      looked = looked + 1
-      if looked >= 100 then return nil end
+      if member then old_entries = old_entries + 1 end
+      if old_entries >= OLD_ENTRIES then return nil end
     until not member
   end
   lane.q = 0 -- all lists are empty
   return nil
 end
 
--- One turn of the ring after the other, an admission each, while the shard has room. Returns the admitted.
+-- One turn of the ring after the other, an admission each, while the shard has room. Returns the admitted, and whether it
+-- stopped before it was through.
 -- A lane that has only just got something to send comes first (the sparse flows of RFC 8290 §4.2), until more than a first
 -- window waits in it or it has to wait; but one turn in four is the ring's whatever comes.
 local function admit(most)
   local out, looked = {}, 0
-  while #out < most and looked < most + MOST_IN_VAIN and room() > 0 do
+  while #out < most and looked < most + MOST_IN_VAIN and old_entries < OLD_ENTRIES and room() > 0 do
     local first, second = 'fresh', 'ring'
-    if (clock[2] + looked) % 4 == 0 then first, second = second, first end
+    if (clock[2] + #out) % 4 == 0 then first, second = second, first end
     local name, list = redis.call('LPOP', p .. first), first
     if not name then name, list = redis.call('LPOP', p .. second), second end
     if not name then break end
@@ -122,7 +128,7 @@ local function admit(most)
     end
     ready(lane, has_backlog and 'ring' or list)
   end
-  return out
+  return out, looked >= most + MOST_IN_VAIN or old_entries >= OLD_ENTRIES
 end
 
 -- What whoever called needs to make jobs: number, generation, event number, event record, endpoint number, …

@@ -3,7 +3,7 @@
 --       may be held by a closed, paused or disabled lane  5 how many lanes to wake  6 how many to admit
 --       7 reason of an expired delivery  8 retention of records, ms  9 retention of bodies, ms
 -- Returns {ms until a lane is to be woken, 1 if there is more to do now, {lane, quiet hours, …} whose next quiet period is
---          to be told by QUIET, {tickets …}}.
+--          to be told by QUIET, {tickets …}, now in ms}.
 -- Keeps: what it does for a lane depends on the lane's state alone, so any number of workers may do it at once.
 local most = tonumber(ARGV[5])
 local unknown_quiet, more = {}, 0
@@ -82,6 +82,7 @@ local function expire_held(lane)
       redis.call('LPOP', key)
     end
   end
+  if not lane.xa then lane.q = 0 end -- all lists are empty
   if count > 0 then tell_operators('deliveries.expired', app, endpoint_of(lane), { count = count }) end
 end
 
@@ -108,8 +109,8 @@ local due = redis.call('ZRANGEBYSCORE', p .. 'wake', '-inf', int(now), 'LIMIT', 
 if #due > 0 then redis.call('ZREM', p .. 'wake', unpack(due)) end
 for _, name in ipairs(due) do wake(name) end
 if #due == most then more = 1 end
-local admitted = admit(tonumber(ARGV[6]))
-if #admitted == tonumber(ARGV[6]) then more = 1 end
+local admitted, stopped = admit(tonumber(ARGV[6]))
+if stopped or #admitted == tonumber(ARGV[6]) then more = 1 end
 save_all()
 local first = redis.call('ZRANGE', p .. 'wake', 0, 0, 'WITHSCORES')
-return { first[2] and int(math.max(0, first[2] - now)) or -1, more, unknown_quiet, tickets(admitted) }
+return { first[2] and int(math.max(0, first[2] - now)) or -1, more, unknown_quiet, tickets(admitted), int(now) }

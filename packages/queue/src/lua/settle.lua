@@ -91,9 +91,10 @@ local function learn()
     if says ~= 'answer' then halve() end
     if says == 'failure' then
       failed()
-    elseif lane.cl and probing then -- it answers
-      reopen(lane, d.app, 'success')
-      lane.fs = now
+    elseif lane.cl and probing then -- it works, though it does not take this
+      local since = lane.fs
+      reopen(lane, d.app, 'answer')
+      lane.fs = since
     end
     if d.endpoint > 0 and now - lane.fs >= tonumber(ARGV[16]) then disable = 1 end
   end
@@ -114,7 +115,8 @@ if lane.rl then date_token(lane, number, attempt) end
 leave(d, lane)
 if says ~= '' then learn() end
 if spared then
-  d.retry_base, d.due = d.retry_base + 1, now
+  d.retry_base = d.retry_base + 1
+  if status == DEAD then d.reason = 0 end -- it was the last retry's that it is dead
   set_status(d, RETRYING, correlation, keep, keep_body)
   put_back(d, lane, 'q')
 else
