@@ -15,6 +15,7 @@ COPY packages/store/package.json packages/store/
 COPY packages/telemetry/package.json packages/telemetry/
 COPY scripts/package.json scripts/
 COPY test/package.json test/
+COPY bench/package.json bench/
 # Without the dev dependencies there is no `node` package: the image's own Node runs everything.
 RUN npm install --omit=dev --no-audit --no-fund --workspace=apps/api --workspace=apps/worker
 

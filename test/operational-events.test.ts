@@ -273,6 +273,42 @@ describe('what goes wrong meanwhile:', () => {
     expect((await stack.client.get(`${OPERATORS}/deliveries`)).json.pagination.total).toBe(1);
   });
 
+  it('entries that cannot be published yet stay, and hold up nothing that stands behind them', async () => {
+    const stack = await startStack();
+    const receiver = await Receiver.listen();
+    await makeOperators(stack, receiver);
+    const [broken, whole] = [await Tenant.create(stack.client), await Tenant.create(stack.client)];
+    const config = `{sp:0}:cfg:${await numberOf(stack, broken.app)}`;
+    const record = (await stack.redis.client.hget(config, 'app'))!;
+    const ofAnotherKey = record.replace(/^[0-9a-f]{8}/, 'ffffffff');
+    expect(ofAnotherKey).not.toBe(record);
+    await stack.redis.client.hset(config, 'app', ofAnotherKey);
+    const [entry, COUNT] = [await entryOf(stack, broken.app), 250];
+    const stuck = Array.from({ length: COUNT }, (_, n) => ({ ...entry, at: entry.at + n }));
+    const others = [await entryOf(stack, whole.app), await entryOf(stack, whole.app)];
+    await put(stack, others[0]!, ...stuck, others[1]!);
+    const told = ({ app }: Tenant) => toldAt(receiver, '/ops', app);
+    await waitFor(() => told(whole).length === 2, { describe: 'both entries of the whole app to be told' });
+    await waitFor(async () => (await stack.redis.client.llen(OUTBOX)) === COUNT, {
+      describe: 'only what cannot be published to be left',
+    });
+    const waits = () => stack.api.logs.some(({ msg }) => /wait in the outbox/.test(msg ?? ''));
+    await waitFor(waits, { describe: 'the API to say that some must wait' });
+    await stack.redis.client.hset(config, 'app', record);
+    await outboxIsEmpty(stack);
+    await waitFor(() => told(broken).length === COUNT, { describe: 'the others to be told' });
+    expect(told(whole)).toHaveLength(2);
+  });
+
+  it('what was dropped since the outbox was full is logged, once', async () => {
+    const stack = await startStack({ workers: 0 });
+    await stack.redis.client.set('{sp:0}:outbox:lost', '7');
+    const lost = () => stack.api.logs.filter(({ msg }) => /outbox was full/.test(msg ?? ''));
+    await waitFor(() => lost().length > 0, { describe: 'the loss to be logged' });
+    expect(lost()[0]).toMatchObject({ level: 40, shard: 0, lost: 7 });
+    expect(await stack.redis.client.exists('{sp:0}:outbox:lost')).toBe(0);
+  });
+
   it('an API that drains relays no more, and ends', async () => {
     const stack = await startStack({ workers: 0 });
     const receiver = await Receiver.listen();

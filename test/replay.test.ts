@@ -287,17 +287,19 @@ describe('nothing is lost or sent twice', () => {
     expect(sorted(lane.arrived)).toEqual(WANTED);
   });
 
-  it('by two workers, nor by two replays', async () => {
+  it('by two workers, nor by a second replay, which must wait for the first', async () => {
     const second = await stack.addWorker();
     stack.workers.push(second);
     const lane = await laneWithSkipped(range(0, 2000));
-    const replays = [
-      await replay(lane, { status: ['skipped'] }),
-      await replay(lane, { status: ['skipped'] }),
-    ];
-    const counts = [];
-    for (const { id } of replays) counts.push((await ended(lane, id)).replayed);
-    expect(counts[0] + counts[1]).toBe(2000);
+    for (const worker of stack.workers) worker.freeze();
+    const { id } = await replay(lane, { status: ['skipped'] });
+    const refused = await lane.tenant.client.post(pathOf(lane), { status: ['skipped'] });
+    expect([refused.status, refused.json.code]).toEqual([409, 'replay_running']);
+    expect(refused.json.detail).toContain(id);
+    for (const worker of stack.workers) worker.thaw();
+    expect(await ended(lane, id)).toMatchObject({ replayed: 2000 });
+    const again = await replay(lane, { status: ['skipped'] });
+    expect(await ended(lane, again.id)).toMatchObject({ replayed: 0 });
     await lane.counted('delivered', 2000, 30_000);
     expect(sorted(lane.arrived)).toEqual(range(0, 2000));
   });

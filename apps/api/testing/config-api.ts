@@ -19,7 +19,7 @@ export type ConfigApi = {
   configs: Configs;
   shards: Shards;
   keyring: Keyring;
-  call(method: string, path: string, body?: unknown): Promise<Reply>;
+  call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>;
   stop(): Promise<void>;
 };
 
@@ -56,6 +56,9 @@ export async function startConfigApi(
       params: request.params as Record<string, string>,
       query: route.query && parseQuery(route.query, request.query),
       body: route.body && parser.parse(route.body, request.body),
+      rawBody: JSON.stringify(request.body ?? ''),
+      idempotencyKey: request.get('idempotency-key'),
+      request,
     } as RouteContext<unknown, unknown>;
     const answer = await route.handle(context);
     // What a route says about itself in OpenAPI is what it answers.
@@ -69,13 +72,11 @@ export async function startConfigApi(
     configs,
     shards,
     keyring,
-    call: async (method, path, body) => {
+    call: async (method, path, body, headers = {}) => {
       const response = await fetch(`http://127.0.0.1:${port}${path}`, {
         method,
-        ...(body !== undefined && {
-          body: JSON.stringify(body),
-          headers: { 'content-type': 'application/json' },
-        }),
+        headers: { ...headers, ...(body !== undefined && { 'content-type': 'application/json' }) },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
       });
       const text = await response.text();
       return { status: response.status, headers: response.headers, body: text && JSON.parse(text) };

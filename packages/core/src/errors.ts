@@ -40,6 +40,7 @@ export const ERRORS = {
   endpoint_limit_reached: { status: 409, title: 'The app has as many endpoints as it may' },
   delivery_not_retryable: { status: 409, title: 'The delivery cannot be retried' },
   delivery_not_cancellable: { status: 409, title: 'The delivery cannot be cancelled' },
+  replay_running: { status: 409, title: 'A replay of the endpoint is running' },
   config_conflict: { status: 409, title: 'The configuration changed meanwhile' },
   idempotency_in_progress: { status: 409, title: 'A request with this Idempotency-Key is still running' },
   idempotency_key_reused: { status: 422, title: 'The Idempotency-Key was used for another request' },

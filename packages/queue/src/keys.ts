@@ -30,9 +30,11 @@
  * | `flow` | hash | deliveries admitted and not yet claimed `in`, `slots` of live workers, `age` a delivery may be held, last outbox number `ob` |
  * | `hb` | hash | worker → its slots and the time after which it counts as dead |
  * | `outbox` | list | what operators are to be told, as JSON |
+ * | `outbox:lost` | counter | what was not put there since it was full; until it is logged |
  * | `watch` | zset | deliveries that have a job, by the time at which they should have moved |
- * | `replays` | set | replays that run |
+ * | `replays` | hash | endpoint → its replay that runs |
  * | `rpl:{replay}` | hash | a replay: what it looks for, how far it has come, what became of it; kept like a record |
+ * | `ri:{request}` | string | a request for a replay, by an HMAC of its idempotency key → the replay; 24 h |
  * | `doomed` | hash | owners whose open deliveries are being cancelled → position reached |
  * | `expiry` | zset | buckets with nothing open, by the time at which they are dropped |
  */

@@ -19,7 +19,7 @@ afterAll(() => test.stop());
 beforeEach(async () => {
   await test.reset({ endpoints: [ENDPOINT, OTHER] });
   await test.redis.client.hset(key(), { state: 'running', scanned: 0, app: APP, endpoint: ENDPOINT });
-  await test.redis.client.sadd(test.shard.key('replays'), REPLAY);
+  await test.redis.client.hset(test.shard.key('replays'), ENDPOINT, REPLAY);
 });
 
 const key = () => test.shard.key(`rpl:${REPLAY}`);
@@ -125,6 +125,47 @@ describe('a stretch of a replay', () => {
     expect(await test.stored(numbers[0]!)).toMatchObject({ status: 'dead' });
     expect(await test.redis.client.pttl(key())).toBeGreaterThan(0);
     expect(await test.redis.client.exists(test.shard.key('replays'))).toBe(0);
+  });
+
+  it('leaves the running replay of its endpoint alone that is another one', async () => {
+    await test.redis.client.hset(test.shard.key('replays'), ENDPOINT, REPLAY + 1);
+    await step([], { done: true });
+    expect(await test.redis.client.hget(test.shard.key('replays'), String(ENDPOINT))).toBe(
+      String(REPLAY + 1),
+    );
+  });
+
+  it('sends nothing before its deliver_at', async () => {
+    const [number] = (await ended(1)) as [number];
+    const { bucket, field } = place(number);
+    const events = test.shard.key(`e:${bucket}`);
+    const later = Date.now() + 300;
+    const event = JSON.parse((await test.redis.client.hget(events, field))!);
+    await test.redis.client.hset(events, field, JSON.stringify({ ...event, da: later }));
+    await step([number]);
+    expect(await replay()).toMatchObject({ replayed: '1' });
+    expect(await test.stored(number)).toMatchObject({
+      status: 'retrying',
+      dueAt: later,
+      flags: FLAG.waiting,
+    });
+    expect(await test.lane()).toMatchObject({ sc: '1' });
+    let admitted: number[] = [];
+    while (admitted.length === 0) {
+      admitted = numbersOf((await test.pump()).admitted);
+      if (Date.now() < later) expect(admitted).toEqual([]);
+    }
+    expect(admitted).toEqual([number]);
+    expect(await test.lane()).not.toHaveProperty('sc');
+  });
+
+  it('does not wait for a deliver_at that has passed', async () => {
+    const [number] = (await ended(1)) as [number];
+    const { bucket, field } = place(number);
+    const event = JSON.stringify({ n: APP, da: Date.now() - 1000 });
+    await test.redis.client.hset(test.shard.key(`e:${bucket}`), field, event);
+    await step([number]);
+    expect(await waiting('y')).toEqual([String(number)]);
   });
 
   it('waits where the lane is paused', async () => {

@@ -1,6 +1,36 @@
 import { type DeliveryStatus, STATUSES } from '@sealpost/core';
-import { text } from './scripts.ts';
+import { type ScriptReply, text } from './scripts.ts';
 import type { Shard } from './shard.ts';
+
+export type ReplayRequest = {
+  /** Owner numbers. */
+  app: number;
+  endpoint: number;
+  /** What it looks for, as it is stored. */
+  filter: string;
+  /** ms epoch. */
+  createdAt: number;
+  /** What this request is known by, for so many ms: sent again, it finds the replay that it has begun. */
+  request: string;
+  requestMs: number;
+};
+
+/** BEGIN-REPLAY (lua/begin-replay.lua). May be sent again. `running`: another one, of this number, is. */
+export async function beginReplay(
+  shard: Shard,
+  asked: ReplayRequest,
+): Promise<{ result: 'begun' | 'running'; number: number }> {
+  const { app, endpoint, filter, createdAt, request, requestMs } = asked;
+  const reply = (await shard.run('begin-replay', [
+    app,
+    endpoint,
+    filter,
+    createdAt,
+    request,
+    requestMs,
+  ])) as ScriptReply[];
+  return { result: text(reply[0]) as 'begun' | 'running', number: Number(text(reply[1])) };
+}
 
 /** One step of a replay through its endpoint's index. */
 export type ReplayStretch = {

@@ -11,6 +11,7 @@ import {
   openRecord,
   sealRecord,
 } from './config-records.ts';
+import { forgetEntry } from './forget-entry.ts';
 import { laneChanges } from './lane-settings.ts';
 
 /** Apps whose config a process keeps in memory. */
@@ -30,9 +31,6 @@ export type ConfigChange = {
   reopen?: number[];
   deleteApp?: true;
 };
-
-const FORGET =
-  "if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('HDEL', KEYS[1], ARGV[1]) end return 0";
 
 type Place = { app: string; shard: number; number: number };
 
@@ -152,7 +150,7 @@ export class Configs {
 
   /** Removes this entry of the directory and no other that took its place meanwhile. */
   async #forget(place: Place): Promise<void> {
-    await this.#shards.client.eval(FORGET, 1, DIRECTORY.apps, place.app, `${place.shard}:${place.number}`);
+    await forgetEntry(this.#shards.client, DIRECTORY.apps, place.app, `${place.shard}:${place.number}`);
   }
 
   async #find(app: string): Promise<Place | undefined> {

@@ -112,9 +112,18 @@ export function pauseEndpoint(config: AppConfig, id: string, now: number): Confi
   return withPaused(config, id, true, now);
 }
 
-/** Its lane opens whether it was paused or not: who resumes says that the receiver is well. */
-export function resumeEndpoint(config: AppConfig, id: string, now: number): ConfigChange {
-  return { ...withPaused(config, id, false, now), reopen: [endpointOf(config, id).number] };
+/**
+ * A closed lane opens whether it was paused or not: who resumes says that the receiver is well. Undefined: it is neither.
+ * @param closed whether its lane is
+ */
+export function resumeEndpoint(
+  config: AppConfig,
+  id: string,
+  closed: boolean,
+  now: number,
+): ConfigChange | undefined {
+  const resumed = withPaused(config, id, false, now);
+  return resumed || closed ? { ...resumed, reopen: [endpointOf(config, id).number] } : undefined;
 }
 
 function withPaused(config: AppConfig, id: string, paused: boolean, now: number): ConfigChange | undefined {

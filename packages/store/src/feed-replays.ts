@@ -7,6 +7,7 @@ import {
   type Shard,
 } from '@sealpost/queue';
 import { atOnce } from './at-once.ts';
+import { forgetEntry } from './forget-entry.ts';
 import { readPacked } from './read-packed.ts';
 import { type Replay, type ReplayFilter, readReplay } from './replays.ts';
 
@@ -56,12 +57,14 @@ export async function feedReplays(
 }
 
 async function running(shard: Shard): Promise<Running[]> {
-  const numbers = await shard.client.srandmember(shard.key('replays'), MOST_REPLAYS);
+  const key = shard.key('replays');
+  const chosen = (await shard.client.hrandfield(key, MOST_REPLAYS, 'WITHVALUES')) as string[];
+  const entries = chosen.flatMap((endpoint, i) => (i % 2 === 0 ? [[endpoint, chosen[i + 1]!] as const] : []));
   const found = await Promise.all(
-    numbers.map(async (number) => {
+    entries.map(async ([endpoint, number]) => {
       const replay = await readReplay(shard, Number(number));
       if (replay?.state === 'running') return { ...replay, takes: compilePatterns(replay.filter.eventTypes) };
-      await shard.client.srem(shard.key('replays'), number); // nothing that we wrote
+      await forgetEntry(shard.client, key, endpoint, number); // it has just ended, or was not written by us
       return undefined;
     }),
   );

@@ -3,7 +3,7 @@ import { type Keyring, SealpostError } from '@sealpost/core';
 import type { Shard } from '@sealpost/queue';
 
 /** Answers are kept this long. */
-const KEPT_SECONDS = 24 * 3600;
+export const KEPT_SECONDS = 24 * 3600;
 /** A request that has not ended by then died with its process; another may run. */
 const RUNNING_SECONDS = 120;
 

@@ -78,6 +78,12 @@ describe('the settings of a lane', () => {
     ],
     ["its app's quiet hours", { quietHours: NIGHT }, {}, { qh: '22-8 UTC', ...PERIOD }],
     ["no quiet hours, whatever its app's", { quietHours: NIGHT }, { quietHours: null }, {}],
+    [
+      'quiet hours of a time zone that this process does not know, which a worker that does is to look up',
+      { quietHours: { ...NIGHT, timezone: 'Mars/Base' } },
+      {},
+      { qh: '22-8 Mars/Base' },
+    ],
   ])('%s', (_, defaults, fields, expected) => {
     expect(laneSettings(app(defaults), endpoint(fields), NOW)).toEqual(expected);
   });

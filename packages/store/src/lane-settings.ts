@@ -53,20 +53,30 @@ export function effectiveQuietHours(app: AppRecord, endpoint: EndpointRecord): Q
 
 /**
  * An endpoint's lane as its app's config wants it at `now` (ms epoch).
- * @param periods quiet periods at `now` by their text: many endpoints may have the same
+ * @param periods quiet periods at `now` by their text: many endpoints may have the same; undefined: unknown here
  */
 export function laneSettings(
   app: AppRecord,
   endpoint: EndpointRecord,
   now: number,
-  periods: Map<string, QuietPeriod> = new Map(),
+  periods: Map<string, QuietPeriod | undefined> = new Map(),
 ): LaneSettings {
   const settings = lastingSettings(app, endpoint);
   const quiet = effectiveQuietHours(app, endpoint);
   if (!quiet || settings.qh === undefined) return settings;
-  const period = periods.get(settings.qh) ?? quietPeriod(quiet, now);
-  periods.set(settings.qh, period);
-  return { ...settings, qf: period.from, qu: period.until };
+  if (!periods.has(settings.qh)) periods.set(settings.qh, periodAt(quiet, now));
+  const period = periods.get(settings.qh);
+  return period ? { ...settings, qf: period.from, qu: period.until } : settings;
+}
+
+/** Undefined: a process that knows newer time zones took these quiet hours. A worker that does tells the lane (QUIET). */
+function periodAt(quiet: QuietHours, now: number): QuietPeriod | undefined {
+  try {
+    return quietPeriod(quiet, now);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 /** Without the quiet period, which is another one every day. */
@@ -103,7 +113,7 @@ export function laneChanges(
     return changes;
   }
   const app = { before: config.record, after: change.record ?? config.record };
-  const periods = new Map<string, QuietPeriod>();
+  const periods = new Map<string, QuietPeriod | undefined>();
   const compare = (before: EndpointRecord | undefined, after: EndpointRecord) => {
     const was = before ? lastingSettings(app.before, before) : {};
     if (!sameJson(was, lastingSettings(app.after, after))) {

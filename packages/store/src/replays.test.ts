@@ -9,6 +9,7 @@ import { createReplay, findReplay, type Replay, type ReplayFilter } from './repl
 
 const APP = 1;
 const ENDPOINT = 2;
+const OTHER = 3;
 const CREATED = 1_700_000_000_000;
 const KEEP = 60_000;
 
@@ -23,7 +24,8 @@ afterAll(() => redis.stop());
 beforeEach(async () => {
   await redis.client.flushall();
   await redis.client.set(shard.key('own'), 10);
-  await redis.client.hset(shard.key(`cfg:${APP}`), 'v', 1, 'app', '-', formatId('ep', 0, ENDPOINT), '-');
+  const configured = [ENDPOINT, OTHER].flatMap((endpoint) => [formatId('ep', 0, endpoint), '-']);
+  await redis.client.hset(shard.key(`cfg:${APP}`), 'v', 1, 'app', '-', ...configured);
 });
 
 const config = (number = APP) =>
@@ -34,13 +36,13 @@ const config = (number = APP) =>
     new Map(),
   );
 
-type Made = { status?: DeliveryStatus; type?: string; createdAt?: number };
+type Made = { status?: DeliveryStatus; type?: string; createdAt?: number; endpoint?: number };
 
 /** Deliveries `from` … `from + count - 1`, in the order in which ACCEPT would have stored them. */
 async function deliveries(from: number, count: number, of: (n: number) => Made = () => ({})) {
   const commands = redis.client.pipeline();
   for (let n = from; n < from + count; n++) {
-    const { status = 'dead', type = 'a.b', createdAt = CREATED + n } = of(n);
+    const { status = 'dead', type = 'a.b', createdAt = CREATED + n, endpoint = ENDPOINT } = of(n);
     const record = encodeDelivery({
       status,
       flags: 0,
@@ -50,7 +52,7 @@ async function deliveries(from: number, count: number, of: (n: number) => Made =
       retryBase: 0,
       event: n,
       app: APP,
-      endpoint: ENDPOINT,
+      endpoint,
       createdAt,
       dueAt: createdAt,
       statusCode: 500,
@@ -62,7 +64,7 @@ async function deliveries(from: number, count: number, of: (n: number) => Made =
     commands.hset(shard.key(`d:${bucket}`), field, record);
     commands.hset(shard.key(`e:${bucket}`), field, JSON.stringify({ a: 'shop', n: APP, t: type, k: 1 }));
     commands.hset(shard.key(`b:${bucket}`), field, '1');
-    commands.lpush(shard.key(`x:${ENDPOINT}`), n);
+    commands.lpush(shard.key(`x:${endpoint}`), n);
   }
   await commands.exec();
 }
@@ -75,8 +77,15 @@ async function drop(count: number) {
   }
 }
 
-const create = (filter: Partial<ReplayFilter> = {}) =>
-  createReplay(shard, config(), ENDPOINT, { statuses: ['dead'], eventTypes: [], ...filter }, CREATED);
+const create = (filter: Partial<ReplayFilter> = {}, endpoint = ENDPOINT, request?: string) =>
+  createReplay(
+    shard,
+    config(),
+    endpoint,
+    { statuses: ['dead'], eventTypes: [], ...filter },
+    CREATED,
+    request,
+  );
 const look = async ({ id }: Replay) => (await findReplay(shard, config(), id))!;
 
 /** Takes so many steps, or all that one round has. */
@@ -222,33 +231,52 @@ describe('several workers', () => {
 
 describe('several replays', () => {
   it('take turns', async () => {
-    await deliveries(1, 3000, () => ({ status: 'delivered' }));
-    const replays = [await create(), await create()];
+    await deliveries(1, 6000, (n) => ({ status: 'delivered', endpoint: n % 2 ? ENDPOINT : OTHER }));
+    const replays = [await create(), await create({}, OTHER)];
     await feed(10);
     for (const replay of replays) expect(await look(replay)).toMatchObject({ scanned: 1000 });
   });
 
-  it('of one endpoint send each delivery once', async () => {
+  it('of one endpoint run one after the other, also where they were asked for at once', async () => {
     await deliveries(1, 300);
-    const replays = [await create(), await create()];
-    for (const replay of replays) await feedToEnd(replay);
-    const counts = await Promise.all(replays.map(async (replay) => (await look(replay)).replayed));
-    expect(counts[0]! + counts[1]!).toBe(300);
-    expect((await replayed()).sort((a, b) => a - b)).toEqual(range(1, 300));
+    const asked = await Promise.allSettled([create(), create(), create()]);
+    const [begun] = asked.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    const refused = asked.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
+    expect(refused).toHaveLength(2);
+    for (const error of refused) {
+      expect(error).toMatchObject({ code: 'replay_running', message: expect.stringContaining(begun!.id) });
+    }
+    await feedToEnd(begun!);
+    expect(await feedToEnd(await create())).toMatchObject({ replayed: 0 });
+    expect(await replayed()).toEqual(range(1, 300));
+  });
+
+  it('are one when one request asked for them, also once it has ended', async () => {
+    await deliveries(1, 3);
+    const replay = await create({}, ENDPOINT, 'name');
+    expect(await create({}, ENDPOINT, 'name')).toEqual(replay);
+    const ended = await feedToEnd(replay);
+    expect(await create({}, ENDPOINT, 'name')).toEqual(ended);
+    expect((await create({}, ENDPOINT, 'another')).id).not.toBe(replay.id);
+  });
+
+  it('are not held up by a place that was left by one that does not run', async () => {
+    await redis.client.hset(shard.key('replays'), ENDPOINT, 999);
+    expect(await create()).toMatchObject({ state: 'running' });
   });
 
   it('are not held up by one that cannot go on, or that was not written by Sealpost', async () => {
     await deliveries(1, 300);
-    const [broken, whole] = [await create(), await create()];
+    const [broken, whole] = [await create({}, OTHER), await create()];
     await redis.client.hset(shard.key(`rpl:${broken.number}`), 'endpoint', 'x');
     await redis.client.set(shard.key('x:NaN'), 'not a list');
-    await redis.client.sadd(shard.key('replays'), 999, 1000);
+    await redis.client.hset(shard.key('replays'), { 7: '999', 8: '1000' });
     await redis.client.hset(shard.key('rpl:1000'), {
       state: 'running',
       filter: '{"statuses":[],"eventTypes":["("]}',
     });
     await expect(feed()).rejects.toThrow('replays failed');
     expect(await look(whole)).toMatchObject({ state: 'completed', replayed: 300 });
-    expect(await redis.client.smembers(shard.key('replays'))).toEqual([String(broken.number)]);
+    expect(await redis.client.hgetall(shard.key('replays'))).toEqual({ [OTHER]: String(broken.number) });
   });
 });

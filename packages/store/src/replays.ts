@@ -1,7 +1,11 @@
-import { checkPattern, formatId, parseId, type ReplayableStatus } from '@sealpost/core';
-import type { Shard } from '@sealpost/queue';
+import { randomUUID } from 'node:crypto';
+import { checkPattern, formatId, parseId, type ReplayableStatus, SealpostError } from '@sealpost/core';
+import { beginReplay, type Shard } from '@sealpost/queue';
 import type { AppConfig } from './app-config.ts';
-import { atOnce } from './at-once.ts';
+import { KEPT_SECONDS } from './idempotency.ts';
+
+/** How long Redis may take to come back while a request waits for it, ms; and more. */
+const RESENT_MS = 60_000;
 
 /** Which of an endpoint's deliveries are sent again. */
 export type ReplayFilter = {
@@ -44,33 +48,34 @@ export type Replay = {
   depth: number;
 };
 
-/** Starts a replay. @param endpoint owner number @param now ms epoch */
+/**
+ * Starts a replay, of which an endpoint has one at a time.
+ * @param endpoint owner number @param now ms epoch
+ * @param request what a request that may be sent again is known by: within 24 h it finds the replay that it has begun
+ * @throws SealpostError replay_running
+ */
 export async function createReplay(
   shard: Shard,
   config: AppConfig,
   endpoint: number,
   filter: ReplayFilter,
   now: number,
+  request?: string,
 ): Promise<Replay> {
-  const index = shard.key(`x:${endpoint}`);
-  const number = await shard.client.incr(shard.key('own'));
-  const [newest, total] = await atOnce<[string | null, number]>(
-    shard.client.multi().lindex(index, 0).llen(index),
-  );
-  const fields = {
-    app: String(config.number),
-    endpoint: String(endpoint),
+  const { result, number } = await beginReplay(shard, {
+    app: config.number,
+    endpoint,
     filter: JSON.stringify(filter),
-    state: 'running',
-    newest: newest ?? '0',
-    total: String(total),
-    scanned: '0',
-    created: String(now),
-  };
-  await atOnce(
-    shard.client.multi().hset(keyOf(shard, number), fields).sadd(shard.key('replays'), String(number)),
-  );
-  return decode(shard, number, fields)!;
+    createdAt: now,
+    // Without a name of its own it may be sent again by the connection to Redis alone.
+    request: request ?? randomUUID(),
+    requestMs: request === undefined ? RESENT_MS : KEPT_SECONDS * 1000,
+  });
+  if (result === 'running') {
+    const id = formatId('rpl', shard.number, number);
+    throw new SealpostError('replay_running', `Replay ${id} of this endpoint is running: one at a time.`);
+  }
+  return (await readReplay(shard, number))!;
 }
 
 /** Undefined: there is none, or it is another app's. */

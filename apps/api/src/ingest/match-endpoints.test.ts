@@ -1,6 +1,6 @@
 import type { EventInput } from '@sealpost/core';
 import { AppConfig, type AppRecord, type EndpointRecord } from '@sealpost/store';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { matchEndpoints } from './match-endpoints.ts';
 
 const NIGHT = { start_hour: 22, end_hour: 8, timezone: 'Europe/Berlin', during: 'skip' } as const;
@@ -51,6 +51,21 @@ describe('matchEndpoints', () => {
     const shop = config({}, { quietHours: { ...NIGHT, timezone: 'Mars/Base' } });
     expect(skips(shop, EVENING!)).toEqual([undefined]);
     expect(skips(shop, EVENING!)).toEqual([undefined]);
+  });
+
+  it.each<[string, AppRecord['defaults'], Partial<EndpointRecord>]>([
+    ["inherit their app's", { quietHours: { ...NIGHT, start_hour: 20 } }, {}],
+    ['each say the same', {}, { quietHours: { ...NIGHT, start_hour: 21 } }],
+  ])('looks quiet hours up once for many endpoints that %s, now or later', (_, defaults, fields) => {
+    const shop = config(defaults, ...Array.from({ length: 1000 }, () => structuredClone(fields)));
+    const asked = vi.spyOn(Temporal.Instant, 'fromEpochMilliseconds');
+    for (const event of [{}, { deliver_at: EVENING! + 1 }]) {
+      expect(new Set(skips(shop, EVENING!, event))).toEqual(new Set(['quiet_hours']));
+      expect(asked.mock.calls.length).toBeGreaterThan(0);
+      expect(asked.mock.calls.length).toBeLessThan(100);
+      asked.mockClear();
+    }
+    asked.mockRestore();
   });
 
   it('never skips a webhook_url', () => {

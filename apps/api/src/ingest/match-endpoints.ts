@@ -1,5 +1,13 @@
-import { type EventInput, type QuietHours, type QuietPeriod, quietPeriod, type Reason } from '@sealpost/core';
+import {
+  type EventInput,
+  formatQuietSpec,
+  type QuietHours,
+  type QuietPeriod,
+  quietPeriod,
+  type Reason,
+} from '@sealpost/core';
 import { type AppConfig, type EndpointRecord, effectiveQuietHours } from '@sealpost/store';
+import { LRUCache } from 'lru-cache';
 
 /** Where an event goes: a registered endpoint, or the event's own `webhook_url` (number 0, no id). */
 export type Target = {
@@ -13,11 +21,12 @@ const WEBHOOK_URL: Target = { endpoint: 0, endpointId: null, skip: undefined };
 
 /** All subscribed endpoints, and the `webhook_url` last. @param now ms epoch */
 export function matchEndpoints(config: AppConfig, event: EventInput, now: number = Date.now()): Target[] {
+  const isQuiet = quietLookup(event, now);
   const targets = config.match(event.type, event.environment).map(
     (endpoint): Target => ({
       endpoint: endpoint.number,
       endpointId: endpoint.id,
-      skip: skipReason(config, endpoint, event, now),
+      skip: skipReason(config, endpoint, isQuiet),
     }),
   );
   if (event.webhook_url !== undefined) targets.push(WEBHOOK_URL);
@@ -27,26 +36,38 @@ export function matchEndpoints(config: AppConfig, event: EventInput, now: number
 function skipReason(
   { record: app }: AppConfig,
   endpoint: EndpointRecord,
-  { deliver_at: deliverAt }: EventInput,
-  now: number,
+  isQuiet: (quiet: QuietHours) => boolean,
 ): Reason | undefined {
   if (!endpoint.enabled) return 'endpoint_disabled';
   const quiet = effectiveQuietHours(app, endpoint);
-  if (quiet?.during !== 'skip') return undefined;
-  // What is to go out later is skipped if it is quiet then, whether or not it is now.
-  const at = Math.max(now, deliverAt ?? 0);
-  const { from } = at > now ? periodAt(quiet, at) : periodNow(quiet, now);
-  return from <= at ? 'quiet_hours' : undefined;
+  return quiet?.during === 'skip' && isQuiet(quiet) ? 'quiet_hours' : undefined;
 }
 
-/** The period of each setting that was looked up last: until it has passed, publishing costs a comparison. */
-const periods = new WeakMap<QuietHours, QuietPeriod & { since: number }>();
+/** What is to go out later is skipped if it is quiet then, whether or not it is now. */
+function quietLookup({ deliver_at: deliverAt }: EventInput, now: number): (quiet: QuietHours) => boolean {
+  const at = Math.max(now, deliverAt ?? 0);
+  if (at === now) return (quiet) => periodNow(quiet, now).from <= now;
+  const periods = new Map<string, QuietPeriod>();
+  return (quiet) => {
+    const spec = formatQuietSpec(quiet);
+    const period = periods.get(spec) ?? periodAt(quiet, at);
+    periods.set(spec, period);
+    return period.from <= at;
+  };
+}
+
+/** As many as an app may well have endpoints: with fewer, each publish to so many different ones would miss them all. */
+const KNOWN_PERIODS = 10_000;
+
+/** The period that was looked up last, by the text of the quiet hours: until it has passed, that costs a comparison. */
+const periods = new LRUCache<string, QuietPeriod & { since: number }>({ max: KNOWN_PERIODS });
 
 function periodNow(quiet: QuietHours, now: number): QuietPeriod {
-  const known = periods.get(quiet);
+  const spec = formatQuietSpec(quiet);
+  const known = periods.get(spec);
   if (known && known.since <= now && now < known.until) return known;
   const period = { ...periodAt(quiet, now), since: now };
-  periods.set(quiet, period);
+  periods.set(spec, period);
   return period;
 }
 

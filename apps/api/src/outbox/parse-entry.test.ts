@@ -10,6 +10,8 @@ describe('parseEntry', () => {
     { ...dead, e: 0 },
     { i: 1, t: 'lane.closed', a: 2, e: 3, at: AT, since: AT - 5000 },
     { i: 1, t: 'lane.opened', a: 2, e: 3, at: AT, since: AT - 5000, by: 'change' },
+    { i: 1, t: 'lane.opened', a: 2, e: 3, at: AT, since: AT - 5000, by: 'answer' },
+    { i: 1, t: 'lane.opened', a: 2, e: 3, at: AT, since: AT - 5000, by: 'success' },
     { i: 1, t: 'endpoint.recovered', a: 2, e: 3, at: AT, since: AT - 5000 },
     { i: 1, t: 'endpoint.disabled', a: 2, e: 3, at: AT, r: 'gone' },
     { i: 1, t: 'deliveries.expired', a: 2, e: 3, at: AT, count: 100 },

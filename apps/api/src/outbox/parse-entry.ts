@@ -29,7 +29,7 @@ const outboxEntry = z.discriminatedUnion('t', [
     ...common,
     t: z.literal('lane.opened'),
     since: time,
-    by: z.enum(['success', 'change']),
+    by: z.enum(['success', 'answer', 'change']),
   }),
   z.object({ ...common, t: z.literal('endpoint.recovered'), since: time }),
   z.object({ ...common, t: z.literal('endpoint.disabled'), r: z.string().regex(/^[a-z_]{1,64}$/) }),

@@ -1,4 +1,4 @@
-import { type Keyring, SealpostError } from '@sealpost/core';
+import { type Keyring, KeyringError, SealpostError } from '@sealpost/core';
 import type { Shard } from '@sealpost/queue';
 import type { AppConfig, Configs, Deliveries } from '@sealpost/store';
 import type { Logger } from '@sealpost/telemetry';
@@ -26,18 +26,20 @@ const SHOWN = 200;
 type Read = { bytes: Buffer; entry: OutboxEntry };
 
 /**
- * Publishes the oldest entries of a shard's outbox and takes them out of it. Any number of processes may do so at once
+ * Publishes entries of a shard's outbox, oldest first, and takes them out of it. Any number of processes may do so at once
  * and any may die at any step: an entry is removed only after all its events are stored, and those have an own id that
  * is made of the entry, by which the publisher knows them again.
  *
- * Resolves to how many entries were read, and to the error that kept some of them in the outbox.
- * @throws KeyringError unknown_key, or Redis' error: nothing was removed
+ * Resolves to how many entries were read, how many of them were kept in the outbox, and the error that kept them there.
+ * @param skip how many of the oldest are passed over: those that were kept before
+ * @throws Redis' error: nothing was removed
  */
 export async function relayBatch(
   options: RelayOptions,
   shard: Shard,
-): Promise<{ read: number; failure: unknown }> {
-  const all = await shard.client.lrangeBuffer(shard.key(OUTBOX), 0, BATCH - 1);
+  skip: number,
+): Promise<{ read: number; kept: number; failure: unknown }> {
+  const all = await shard.client.lrangeBuffer(shard.key(OUTBOX), skip, skip + BATCH - 1);
   const entries = all.flatMap((bytes): Read[] => {
     const entry = parseEntry(bytes.toString());
     if (entry) return [{ bytes, entry }];
@@ -45,8 +47,8 @@ export async function relayBatch(
     options.logger.error({ shard: shard.number, entry: text }, 'a malformed entry of the outbox was dropped');
     return [];
   });
-  const byApp = await eventsByApp(options, shard, entries);
-  const kept = new Set<Buffer>();
+  const { byApp, unreadable } = await eventsByApp(options, shard, entries);
+  const kept = new Set(unreadable.keys());
   let failure: unknown;
   for (const [app, events] of byApp) {
     try {
@@ -58,15 +60,19 @@ export async function relayBatch(
   }
   const done = all.filter((bytes) => !kept.has(bytes));
   await Promise.all(done.map((bytes) => shard.client.lrem(shard.key(OUTBOX), 1, bytes)));
-  return { read: all.length, failure };
+  failure ??= unreadable.values().next().value;
+  return { read: all.length, kept: kept.size, failure };
 }
 
-/** What is to be published in which app, in the order of the outbox, by the bytes of its entry. */
+/**
+ * What is to be published in which app, in the order of the outbox, by the bytes of its entry; and entries about apps that
+ * need a master key which is not known here.
+ */
 async function eventsByApp(
   { keyring, deliveries, logger }: RelayOptions,
   shard: Shard,
   entries: Read[],
-): Promise<Map<string, Map<Buffer, OperationalEvent>>> {
+): Promise<{ byApp: Map<string, Map<Buffer, OperationalEvent>>; unreadable: Map<Buffer, KeyringError> }> {
   const dead = entries.flatMap(({ entry }) => (entry.t === 'delivery.dead' ? [entry.d] : []));
   const numbers = entries.map(({ entry }) => entry.a);
   const [apps, found] = await Promise.all([
@@ -77,9 +83,14 @@ async function eventsByApp(
   ]);
   const byNumber = new Map(found.map((delivery) => [delivery.number, delivery]));
   const byApp = new Map<string, Map<Buffer, OperationalEvent>>();
+  const unreadable = new Map<Buffer, KeyringError>();
   for (const { bytes, entry } of entries) {
     const concerned = apps.get(entry.a);
     if (!concerned) continue; // deleted meanwhile: nobody is left who would want to know
+    if (concerned instanceof KeyringError) {
+      unreadable.set(bytes, concerned);
+      continue;
+    }
     const delivery = entry.t === 'delivery.dead' ? byNumber.get(entry.d) : undefined;
     const own = delivery?.record.app === entry.a ? delivery : undefined;
     const event = describeEntry(shard.number, entry, concerned.app, own);
@@ -88,7 +99,7 @@ async function eventsByApp(
       byApp.set(app, events.set(bytes, event));
     }
   }
-  return byApp;
+  return { byApp, unreadable };
 }
 
 /** Publishes those that an endpoint of the app wants: what goes to nobody is not stored. @throws as PublishEvents */

@@ -1,9 +1,11 @@
-import { KeyringError } from '@sealpost/core';
-import type { Shards } from '@sealpost/queue';
+import { KeyringError, SealpostError } from '@sealpost/core';
+import { isUnavailable, type Shard, type Shards } from '@sealpost/queue';
 import { BATCH, type RelayOptions, relayBatch } from './relay-batch.ts';
 
 /** How often the outboxes are looked at, ms, on average: with some chance, so that processes spread. */
 const EVERY_MS = 1000;
+/** Where scripts count what they dropped, since the outbox was full. */
+const LOST = 'outbox:lost';
 
 /**
  * Turns what scripts have put into the shards' outboxes into operational events. Every API process does so, about once a
@@ -48,14 +50,29 @@ export class OutboxRelay {
     });
   }
 
-  /** Until the outbox is empty, or something in it must wait. */
+  /** To the end of the outbox, past what must wait. @throws what made the first of that wait */
   async #relay(number: number): Promise<void> {
     const shard = this.#options.shards.get(number);
+    await this.#tellLost(shard);
+    let [kept, failure]: [number, unknown] = [0, undefined];
     for (let read = BATCH; read === BATCH && !this.#stopped; ) {
-      const batch = await relayBatch(this.#options, shard);
-      if (batch.failure !== undefined) throw batch.failure;
+      // Where another process has removed some of these meanwhile, as many are passed over: until the next round.
+      const batch = await relayBatch(this.#options, shard, kept);
+      failure ??= batch.failure;
+      if (holdsAllUp(batch.failure)) break;
+      kept += batch.kept;
       ({ read } = batch);
     }
+    if (failure !== undefined) throw failure;
+  }
+
+  async #tellLost(shard: Shard): Promise<void> {
+    const lost = await shard.client.getdel(shard.key(LOST));
+    if (lost === null) return;
+    this.#options.logger.warn(
+      { shard: shard.number, lost: Number(lost) },
+      'the outbox was full: operational events were lost',
+    );
   }
 
   /** A shard that fails must not keep the others from being relayed. */
@@ -71,4 +88,10 @@ export class OutboxRelay {
       logger.warn({ err: error, shard: what }, 'operational events wait in the outbox; they are tried again');
     }
   }
+}
+
+/** Whether it is nothing about these entries: Redis is away or full, and those behind them would fare no better. */
+function holdsAllUp(error: unknown): boolean {
+  const code = error instanceof SealpostError ? error.code : undefined;
+  return isUnavailable(error) || code === 'overloaded' || code === 'not_durable';
 }

@@ -56,8 +56,10 @@ describe('pause and resume', () => {
     expect((await api.configs.newest('acme')).version).toBe(version);
     expect(await redis.client.hget(laneKey(), 'ps')).toBe(since);
     const resumed = await post('resume');
+    const { version: after } = await api.configs.newest('acme');
     clock += 1000;
     expect((await post('resume')).body).toEqual(resumed.body);
+    expect((await api.configs.newest('acme')).version).toBe(after);
   });
 
   it('open a lane that was closed, and leave a disabled endpoint disabled', async () => {

@@ -45,7 +45,7 @@ export function laneRoutes(services: Needed, now: () => number = Date.now): Rout
       access: 'app',
       body: z.strictObject({}).optional(),
       answers: { 200: { description: 'Not paused, or no longer.', schema: endpointAnswer } },
-      handle: ({ params }) => change(services, params, resumeEndpoint, now()),
+      handle: ({ params }) => resume(services, params, now()),
     }),
     defineRoute({
       method: 'get',
@@ -64,6 +64,14 @@ async function change({ configs }: Needed, params: Params, decide: Decide, now: 
   const id = params.endpoint!;
   const config = await configs.change(params.app!, (newest) => decide(newest, id, now));
   return { status: 200, body: presentEndpoint(config, endpointOf(config, id)) };
+}
+
+async function resume(services: Needed, params: Params, now: number): Promise<Answer> {
+  const config = await services.configs.newest(params.app!);
+  const { number } = endpointOf(config, params.endpoint!);
+  const { closedSince } = await readLaneState(services.shards.get(config.shard), number, now);
+  const closed = closedSince !== null;
+  return change(services, params, (newest, id, at) => resumeEndpoint(newest, id, closed, at), now);
 }
 
 async function stats({ configs, deliveries, shards }: Needed, params: Params, now: number): Promise<Answer> {

@@ -21,7 +21,8 @@ beforeEach(async () => {
   endpoint = (await api.call('POST', '/v1/apps/acme/endpoints', { url: 'https://example.com/' })).body.id;
 });
 
-const replay = (body?: unknown) => api.call('POST', `/v1/apps/acme/endpoints/${endpoint}/replay`, body);
+const replay = (body?: unknown, headers: Record<string, string> = {}) =>
+  api.call('POST', `/v1/apps/acme/endpoints/${endpoint}/replay`, body, headers);
 
 describe('a replay', () => {
   it('is of all that is dead, unless it is said otherwise; where it is stands in Location', async () => {
@@ -44,9 +45,34 @@ describe('a replay', () => {
       created_at: '2026-01-31T23:00:00.000Z',
       ended_at: null,
     });
-    expect((await replay({})).body).toEqual({ ...body, id: expect.not.stringMatching(body.id) });
     const shown = await api.call('GET', headers.get('location')!);
     expect([shown.status, shown.body]).toEqual([200, body]);
+  });
+
+  it('is the only one of its endpoint that runs', async () => {
+    const { id } = (await replay()).body;
+    const { status, body } = await replay({ status: ['skipped'] });
+    expect([status, body.code]).toEqual([409, 'replay_running']);
+    expect(body.detail).toContain(id);
+    endpoint = (await api.call('POST', '/v1/apps/acme/endpoints', { url: 'https://example.com/2' })).body.id;
+    expect((await replay()).status).toBe(202);
+  });
+
+  // Here no answer is kept, as after a crash before it could be.
+  it('is found by its Idempotency-Key when its answer was not kept', async () => {
+    const once = { 'idempotency-key': 'once' };
+    const first = await replay({}, once);
+    const again = await replay({}, once);
+    expect([again.status, again.body]).toEqual([202, first.body]);
+    for (const [body, headers] of [
+      [{}, { 'idempotency-key': 'twice' }],
+      [{ status: ['skipped'] }, once],
+      [{}, {}],
+    ] as const) {
+      expect((await replay(body, headers)).body.code).toBe('replay_running');
+    }
+    const [key] = await redis.client.keys('*:ri:*');
+    expect(await redis.client.pttl(key!)).toBeGreaterThan(23.9 * 3_600_000);
   });
 
   it('says what it was asked for, in UTC, each status once', async () => {
@@ -69,6 +95,11 @@ describe('a replay', () => {
     ['no status', { status: [] }, 'status'],
     ['a time that is none', { since: 'yesterday' }, 'since'],
     ['a pattern that is none', { event_types: ['a..b'] }, 'event_types[0]'],
+    [
+      'an end that is not after the beginning',
+      { since: '2026-01-02T00:00:00Z', until: '2026-01-02T01:00:00+01:00' },
+      'until',
+    ],
     ['an unknown field', { statuses: ['dead'] }, 'statuses'],
   ])('refuses %s', async (_, asked, path) => {
     const { status, body } = await replay(asked);

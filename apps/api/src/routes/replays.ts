@@ -1,11 +1,12 @@
 import { type ReplayInput, replayInput, SealpostError } from '@sealpost/core';
 import { createReplay, endpointOf, findReplay, type ReplayFilter } from '@sealpost/store';
 import { presentReplay, replayAnswer } from '../http/present-replay.ts';
-import { type Answer, defineRoute, type Route } from '../http/route.ts';
+import { type Answer, defineRoute, type Route, type RouteContext } from '../http/route.ts';
+import { derivedRequest } from '../ingest/derive-id.ts';
 import type { Services } from '../services.ts';
 
 type Params = Record<string, string>;
-type Needed = Pick<Services, 'configs' | 'shards'>;
+type Needed = Pick<Services, 'configs' | 'keyring' | 'shards'>;
 
 /** Replays: an endpoint's ended deliveries, sent again. The workers do it (feed-replays.ts). */
 export function replayRoutes(services: Needed, now: () => number = Date.now): Route[] {
@@ -18,11 +19,12 @@ export function replayRoutes(services: Needed, now: () => number = Date.now): Ro
       description:
         'Those that have ended with one of these statuses, oldest first; by default all that are dead. Each goes on ' +
         'with its attempts, and has its retries anew. They go out behind new deliveries, which leave them a tenth at ' +
-        'least. Answers at once; what comes later is not part of it.',
+        'least. Answers at once; what comes later is not part of it. ' +
+        'An endpoint has one running replay at a time.',
       access: 'app',
       body: replayInput,
       answers: { 202: { description: 'The replay, which has begun.', schema: replayAnswer } },
-      handle: ({ params, body }) => create(services, params, body, now()),
+      handle: (context) => create(services, context, now()),
     }),
     defineRoute({
       method: 'get',
@@ -38,14 +40,16 @@ export function replayRoutes(services: Needed, now: () => number = Date.now): Ro
 }
 
 async function create(
-  { configs, shards }: Needed,
-  params: Params,
-  input: ReplayInput,
+  services: Needed,
+  context: RouteContext<ReplayInput, unknown>,
   now: number,
 ): Promise<Answer> {
-  const config = await configs.newest(params.app!);
+  const { params, body } = context;
+  const config = await services.configs.newest(params.app!);
   const { number } = endpointOf(config, params.endpoint!);
-  const replay = await createReplay(shards.get(config.shard), config, number, filterOf(input), now);
+  const shard = services.shards.get(config.shard);
+  const request = derivedRequest(services, context);
+  const replay = await createReplay(shard, config, number, filterOf(body), now, request);
   return {
     status: 202,
     headers: { location: `/v1/apps/${params.app}/replays/${replay.id}` },

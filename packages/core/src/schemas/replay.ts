@@ -22,6 +22,11 @@ export const replayInput = z
       .default([])
       .describe('Of these event types, patterns as of an endpoint; empty for all.'),
   })
+  .check(({ value, issues }) => {
+    const { since, until } = value;
+    if (since === undefined || until === undefined || since < until) return;
+    issues.push({ code: 'custom', path: ['until'], input: value, message: 'must be later than since' });
+  })
   .prefault({})
   .meta({ id: 'ReplayInput' });
 

@@ -6,7 +6,7 @@
 -- Returns 'stale' when the replay stands elsewhere or has ended (nothing is done), 'running', 'completed', 'failed'.
 -- Keeps: a stretch is done once, however many workers come with it: it moves the replay on in the same step. What has
 -- changed since it was read is looked at again, so no open delivery gets a second place. Attempts go on counting, the
--- retry budget begins anew. Nothing is sent to an endpoint that has been deleted, which fails the replay.
+-- retry budget begins anew; what has a `deliver_at` to come waits for it. Nothing is sent to an endpoint that has been deleted, which fails the replay.
 local key = p .. 'rpl:' .. ARGV[1]
 local replay = redis.call('HMGET', key, 'state', 'scanned', 'app', 'endpoint')
 if replay[1] ~= 'running' or replay[2] ~= ARGV[2] then return 'stale' end
@@ -15,7 +15,9 @@ local app, endpoint = tonumber(replay[3]), tonumber(replay[4])
 local function finish(state)
   redis.call('HSET', key, 'state', state, 'ended', int(now))
   redis.call('PEXPIRE', key, ARGV[7])
-  redis.call('SREM', p .. 'replays', ARGV[1])
+  if redis.call('HGET', p .. 'replays', int(endpoint)) == ARGV[1] then
+    redis.call('HDEL', p .. 'replays', int(endpoint))
+  end
   return state
 end
 
@@ -38,7 +40,13 @@ local function send_again(d)
   if obstacle then return obstacle == 'expired' and 'unavailable' or 'refused' end
   leave(d, lane) -- an attempt from Bull Board whose worker died, and whose time is over
   reopen_delivery(d)
-  put_waiting(d, lane, 'y')
+  local deliver_at = event_in(event_of(d)).da
+  if deliver_at and deliver_at > now then
+    d.due = deliver_at
+    put_scheduled(d, lane)
+  else
+    put_waiting(d, lane, 'y')
+  end
   write(d)
   return 'replayed'
 end

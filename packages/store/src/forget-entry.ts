@@ -1,0 +1,14 @@
+import type { RedisClient } from '@sealpost/queue';
+
+const FORGET =
+  "if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return redis.call('HDEL', KEYS[1], ARGV[1]) end return 0";
+
+/** Removes a field of a hash that has this value, and no other value that took its place meanwhile. */
+export async function forgetEntry(
+  client: RedisClient,
+  key: string,
+  field: string,
+  value: string,
+): Promise<void> {
+  await client.eval(FORGET, 1, key, field, value);
+}
