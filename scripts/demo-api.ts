@@ -1,5 +1,7 @@
 import { LauncherError } from './launcher-error.ts';
 
+type Stats = { counts: Record<string, number>; lane: { state: string } };
+
 /** The few calls of the public HTTP API that the demo makes. */
 export class DemoApi {
   readonly #url: string;
@@ -28,11 +30,9 @@ export class DemoApi {
     return ((await this.#call('POST', '/events', { type, payload })) as { id: string }).id;
   }
 
-  /** How many deliveries of an endpoint have a status. */
-  async count(endpointId: string, status: string): Promise<number> {
-    const path = `/endpoints/${endpointId}/deliveries?status=${status}&limit=1`;
-    const { pagination } = (await this.#call('GET', path)) as { pagination: { total: number } };
-    return pagination.total;
+  /** How many deliveries of an endpoint have each status, and how its lane stands. */
+  async stats(endpointId: string): Promise<Stats> {
+    return (await this.#call('GET', `/endpoints/${endpointId}/stats`)) as Stats;
   }
 
   async #call(method: string, path: string, body?: object): Promise<unknown> {

@@ -7,6 +7,8 @@ export type Row = {
   delivered: number;
   retrying: number;
   dead: number;
+  /** Its lane has closed, after it only failed. */
+  closed: boolean;
 };
 
 const BEHAVIOUR: Record<EndpointName, string> = {

@@ -51,7 +51,7 @@ class Demo {
   async #settle(): Promise<void> {
     const deadline = Date.now() + SETTLE_SECONDS * 1000;
     await this.#look('waiting for the last retries');
-    while (this.#rows.some(({ retrying }) => retrying > 0) && Date.now() < deadline) {
+    while (this.#rows.some(({ retrying, closed }) => retrying > 0 && !closed) && Date.now() < deadline) {
       await delay(250);
       await this.#look('waiting for the last retries');
     }
@@ -63,7 +63,16 @@ class Demo {
     for (const endpoint of ENDPOINTS) {
       const { id, secret } = await this.#api.createEndpoint(endpoint, `${receiver.url}/${endpoint}`);
       receiver.secrets.set(endpoint, secret);
-      this.#rows.push({ id, endpoint, attempts: 0, verified: 0, delivered: 0, retrying: 0, dead: 0 });
+      this.#rows.push({
+        id,
+        endpoint,
+        attempts: 0,
+        verified: 0,
+        delivered: 0,
+        retrying: 0,
+        dead: 0,
+        closed: false,
+      });
     }
   }
 
@@ -82,21 +91,27 @@ class Demo {
   /** Asks the API how the deliveries stand, and shows it. */
   async #look(note: string): Promise<void> {
     for (const row of this.#rows) {
-      const count = (status: string) => this.#api.count(row.id, status);
-      const dead = await count('dead');
+      const { counts, lane } = await this.#api.stats(row.id);
+      const { dead = 0, delivered = 0, pending = 0, retrying = 0 } = counts;
       if (dead > row.dead) view.happened(this.#seconds(), `${row.endpoint.padEnd(5)}  ${dead} dead so far`);
-      row.dead = dead;
-      row.delivered = await count('delivered');
-      row.retrying = (await count('pending')) + (await count('retrying'));
+      const isClosed = lane.state === 'closed';
+      if (isClosed && !row.closed) {
+        view.happened(
+          this.#seconds(),
+          `${row.endpoint.padEnd(5)}  its lane has closed: it is probed now and then`,
+        );
+      }
+      Object.assign(row, { dead, delivered, retrying: pending + retrying, closed: isClosed });
     }
     view.draw(`Sealpost demo: ${this.#published} events published, ${note}`, this.#rows);
   }
 
   #sumUp(): void {
-    const lines = this.#rows.map(({ endpoint, attempts, verified, delivered, dead }) => {
+    const lines = this.#rows.map(({ endpoint, attempts, verified, delivered, dead, retrying, closed }) => {
       const trust =
         verified === attempts ? 'every signature valid' : `${attempts - verified} signatures NOT valid`;
-      return `  ${endpoint.padEnd(5)}  ${delivered} delivered, ${dead} dead, in ${attempts} attempts, ${trust}`;
+      const waiting = closed ? `, ${retrying} wait in its lane, which has closed` : '';
+      return `  ${endpoint.padEnd(5)}  ${delivered} delivered, ${dead} dead, in ${attempts} attempts, ${trust}${waiting}`;
     });
     const plain = process.stdout.isTTY ? [] : ['', ...table(this.#rows)];
     view.finish(
