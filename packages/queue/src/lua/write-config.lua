@@ -45,9 +45,12 @@ save_all()
 -- What still waits in an ended lane is cancelled by its owner's walk; what comes after finds no lane that holds it.
 for _, endpoint in ipairs(change['end'] or {}) do
   local name = int(endpoint)
+  local in_ring = redis.call('HGET', p .. 'lane:' .. name, 'rg')
   redis.call('UNLINK', p .. 'lane:' .. name, p .. 'q:' .. name, p .. 'r:' .. name, p .. 'y:' .. name, p .. 's:' .. name,
     p .. 'tok:' .. name)
   redis.call('ZREM', p .. 'wake', name)
+  -- Known until its turn takes it from the ring, so that what still comes back to it puts it there but once.
+  if in_ring then redis.call('HSET', p .. 'lane:' .. name, 'rg', in_ring) end
 end
 for _, entry in ipairs(change.outbox or {}) do tell_operators(entry.t, tonumber(ARGV[1]), entry.e, entry) end
 for owner, kind in pairs(change.doom or {}) do redis.call('HSET', p .. 'doomed', owner, kind .. ':0') end
