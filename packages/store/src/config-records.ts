@@ -123,3 +123,13 @@ export function openSigningSecret(keyring: Keyring, record: AppRecord): string |
     field: 'signing_secret',
   });
 }
+
+/** The name that an app's stored record gives itself, for opening it; '' when this is no record: its MAC does not fit then. */
+export function appNameIn(stored: string): string {
+  const json = stored.slice(stored.indexOf('.', stored.indexOf('.') + 1) + 1);
+  try {
+    return String((JSON.parse(json) as Partial<AppRecord> | null)?.app);
+  } catch {
+    return '';
+  }
+}

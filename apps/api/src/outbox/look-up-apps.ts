@@ -1,6 +1,6 @@
 import { type Keyring, KeyringError, SealpostError } from '@sealpost/core';
 import type { Shard } from '@sealpost/queue';
-import { type AppRecord, openRecord } from '@sealpost/store';
+import { type AppRecord, appNameIn, openRecord } from '@sealpost/store';
 
 /**
  * The records of apps by their owner numbers, without those that are deleted; for one that needs a master key which is
@@ -21,7 +21,7 @@ export async function lookUpApps(
       if (stored === null) return;
       try {
         // The record names its app, and its MAC is made over that name: one of another app cannot pass.
-        apps.set(number, openRecord<AppRecord>(keyring, nameIn(stored), 'app', stored));
+        apps.set(number, openRecord<AppRecord>(keyring, appNameIn(stored), 'app', stored));
       } catch (error) {
         if (error instanceof KeyringError) apps.set(number, error);
         else if (error instanceof SealpostError) onInvalid(error);
@@ -30,14 +30,4 @@ export async function lookUpApps(
     }),
   );
   return apps;
-}
-
-/** '' when this is no app's record; then its MAC does not fit. */
-function nameIn(stored: string): string {
-  const json = stored.slice(stored.indexOf('.', stored.indexOf('.') + 1) + 1);
-  try {
-    return String((JSON.parse(json) as Partial<AppRecord> | null)?.app);
-  } catch {
-    return '';
-  }
 }

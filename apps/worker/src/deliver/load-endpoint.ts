@@ -2,6 +2,7 @@ import { formatId, type Keyring } from '@sealpost/core';
 import type { Shard } from '@sealpost/queue';
 import {
   type AppRecord,
+  appNameIn,
   type EndpointRecord,
   type OpenedEndpoint,
   openEndpoint,
@@ -60,14 +61,5 @@ export class Destinations {
       signingSecret: openSigningSecret(this.#keyring, app),
       endpoint: record && { record, ...openEndpoint(this.#keyring, name, record) },
     };
-  }
-}
-
-function appNameIn(stored: string): string {
-  const json = stored.slice(stored.indexOf('.', stored.indexOf('.') + 1) + 1);
-  try {
-    return String((JSON.parse(json) as Partial<AppRecord>).app);
-  } catch {
-    return '';
   }
 }
