@@ -34,7 +34,16 @@ type Job = {
 };
 
 /** An attempt under way. `isLost`: BullMQ takes its worker for dead, though it may still settle. */
-type Attempt = { number: number; generation: number; attempt: number; job: Job; isLost: boolean };
+type Attempt = {
+  number: number;
+  generation: number;
+  attempt: number;
+  job: Job;
+  /** Its worker has died, or only lost its lock. */
+  isLost: boolean;
+  /** Begun since another's worker seemed to have died, which has settled all the same. */
+  isDouble?: boolean;
+};
 
 /** What may go wrong after a script: the process dies before it has told BullMQ, or made the jobs it was to make. */
 type Crash = { lose: boolean };
@@ -108,7 +117,9 @@ export class Simulation {
       await this.#take(claimed, crash);
       await this.#complete(job);
     } else {
-      const running = this.#attempts.find((attempt) => attempt.number === number && !attempt.isLost);
+      const running = this.#attempts.find(
+        (attempt) => attempt.number === number && !attempt.isLost && !attempt.isDouble,
+      );
       if (running) throw new Error(`delivery ${number} is attempted twice at once`);
       this.#checkOrder(number);
       await this.#take(claimed, crash);
@@ -148,6 +159,9 @@ export class Simulation {
       receiver: { sign, durationMs: 5, holdMs: holds ? 60_000 : 0 },
     });
     this.#attempts = this.#attempts.filter((other) => other !== attempt);
+    for (const other of this.#attempts) {
+      if (attempt.isLost && other.number === number) other.isDouble = true;
+    }
     await this.#look();
     await this.#take(settled, { lose });
     if (attempt.isLost) return;
