@@ -440,6 +440,7 @@ export class Simulation {
     }
     // What was learned of an origin is forgotten in time.
     for (let i = 0; i < 2; i++) {
+      if (this.#picture!.lanes.has(laneOf(ORIGIN))) await this.pass(ORIGIN);
       for (const name of this.#picture!.scores.get('wake')?.keys() ?? [])
         await this.#test.setLane({ z: 1 }, name);
       await this.pump(50, { lose: false });
