@@ -59,6 +59,13 @@ local function obstacle()
   return (d.attempts > 0 or has_token(lane, d)) and 'later' or ARGV[5], token
 end
 
+-- Admits the next ones; the end of every answer.
+local function give_way()
+  local admitted = tickets(admit(tonumber(ARGV[9])))
+  save_all()
+  return until_wake(), unpack(admitted)
+end
+
 local stops, ends = obstacle()
 if stops and d.status == DEAD then -- from Bull Board: one attempt more, when the lane lets it
   set_status(d, RETRYING, correlation_of(d), 0, 0)
@@ -70,15 +77,11 @@ if stops == 'later' then
   redis.call('ZADD', p .. 'watch', int(d.due + ARGV[4]), int(number))
   write(d)
   ready(lane)
-  local admitted = tickets(admit(tonumber(ARGV[9])))
-  save_all()
-  return { 'busy', int(d.due - now), until_wake(), unpack(admitted) }
+  return { 'busy', int(d.due - now), give_way() }
 end
 if stops == 'wait' then
   put_back(d, lane, 'r')
-  local admitted = tickets(admit(tonumber(ARGV[9])))
-  save_all()
-  return { 'held', until_wake(), unpack(admitted) }
+  return { 'held', give_way() }
 end
 if stops then
   leave(d, lane)
@@ -88,9 +91,7 @@ if stops then
   tell_waiter(d)
   write(d)
   ready(lane)
-  local admitted = tickets(admit(tonumber(ARGV[9])))
-  save_all()
-  return { 'held', until_wake(), unpack(admitted) }
+  return { 'held', give_way() }
 end
 
 -- From now on it has a slot: it keeps its lane's place, and frees the shard's for the next one.
@@ -106,9 +107,6 @@ if has_flag(was, FLAG_STUCK) or lane.rl then ready(lane) end
 local promoted = is_open(d.status) and d.due > now -- by hand
 if promoted then d.due = now end
 if promoted or d.flags ~= was then write(d) end
-local average = lane.avg or 0
-local admitted = tickets(admit(tonumber(ARGV[9])))
-save_all()
 return { 'run', d.bytes, int(d.event), event[1], event[2] or '',
-  redis.call('HGET', p .. 'b:' .. bucket, field), redis.call('HGET', p .. 'cfg:' .. int(d.app), 'v'), int(average),
-  until_wake(), unpack(admitted) }
+  redis.call('HGET', p .. 'b:' .. bucket, field), redis.call('HGET', p .. 'cfg:' .. int(d.app), 'v'), int(lane.avg or 0),
+  give_way() }
