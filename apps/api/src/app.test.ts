@@ -3,6 +3,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { startTestRedis, type TestRedis } from '@sealpost/queue/testing';
+import { ensureApp } from '@sealpost/store';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { BODY_LIMIT, type HttpApi, OPERATOR_KEY, startHttpApi } from '../testing/http-api.ts';
@@ -50,6 +51,19 @@ function routes(): Route[] {
         fail();
         kept.push(body);
         return { status: 201, headers: { location: `/things/${kept.length}` }, json: rawBody };
+      },
+    }),
+    defineRoute({
+      method: 'post',
+      path: '/compat/things',
+      tag: 'T',
+      summary: 'keep, in the app of who calls',
+      access: 'caller',
+      body: thing,
+      answers,
+      handle: async ({ params, body }) => {
+        kept.push(body);
+        return { status: 201, body: { app: params.app, nth: kept.length } };
       },
     }),
     defineRoute({
@@ -121,6 +135,38 @@ describe('routing', () => {
     expect(headers.get('etag')).toBeNull();
     expect(headers.get('cache-control')).toBe('no-store');
     expect(headers.get('x-content-type-options')).toBe('nosniff');
+  });
+});
+
+describe('a route whose path names no app', () => {
+  const ask = (key: string | undefined, headers: Record<string, string> = {}) =>
+    api.call('POST', '/compat/things', { ...(key && { key }), body: '{"name":"a"}', headers });
+  const appOf = async (response: Response) => ((await response.json()) as { app: string }).app;
+
+  it("acts in the app of an app's key, and lets it name no other", async () => {
+    const key = await api.keyOf('shop');
+    expect(await appOf(await ask(key))).toBe('shop');
+    expect(await appOf(await ask(key, { 'sealpost-app': 'shop' }))).toBe('shop');
+    const other = await ask(key, { 'sealpost-app': 'default' });
+    expect(await problem(other)).toEqual([403, 'key_of_another_app']);
+    expect(await problem(await ask(undefined))).toEqual([401, 'unauthorized']);
+    expect(await problem(await ask('sk_wrong'))).toEqual([401, 'unauthorized']);
+  });
+
+  it('acts for an operator in the app that Sealpost-App names, else in default', async () => {
+    expect(await appOf(await ask(OPERATOR_KEY))).toBe('default');
+    expect(await appOf(await ask(OPERATOR_KEY, { 'sealpost-app': 'shop' }))).toBe('shop');
+  });
+
+  it('knows an Idempotency-Key in one app only', async () => {
+    await ensureApp(api.services.configs, api.services.keyring, 'default', Date.now());
+    const headers = { 'idempotency-key': 'one' };
+    const nths = [];
+    for (const key of [await api.keyOf('shop'), OPERATOR_KEY, OPERATOR_KEY]) {
+      const answer = (await (await ask(key, headers)).json()) as { nth: number };
+      nths.push(answer.nth);
+    }
+    expect(nths).toEqual([1, 2, 2]);
   });
 });
 

@@ -2,6 +2,7 @@ export * from './app-config.ts';
 export * from './apps.ts';
 export * from './config-records.ts';
 export * from './configs.ts';
+export * from './create-endpoint.ts';
 export * from './deliveries.ts';
 export type { DeliveryFilter } from './delivery-filter.ts';
 export * from './endpoint-headers.ts';

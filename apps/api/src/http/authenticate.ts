@@ -26,7 +26,10 @@ export class Authenticator {
     return found;
   }
 
-  /** @throws SealpostError unauthorized, forbidden, key_of_another_app */
+  /**
+   * @param app in which to act; undefined: the path names none, nor does the caller
+   * @throws SealpostError unauthorized, forbidden, key_of_another_app
+   */
   async authenticate(header: string | undefined, access: Access, app: string | undefined): Promise<Caller> {
     if (typeof access === 'object') return { kind: 'anyone' };
     const key = /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1];
@@ -35,9 +38,10 @@ export class Authenticator {
     const owner = await this.#appOf(key);
     if (!owner) throw unauthorized();
     if (access === 'operator') throw new SealpostError('forbidden', 'Only an operator may do this.');
-    if (owner.app !== app)
+    const acts = app ?? (access === 'caller' ? owner.app : undefined);
+    if (owner.app !== acts)
       throw new SealpostError('key_of_another_app', 'The API key belongs to another app.');
-    return { kind: 'app', app, keyHash: owner.keyHash };
+    return { kind: 'app', app: owner.app, keyHash: owner.keyHash };
   }
 
   async #appOf(key: string): Promise<{ app: string; keyHash: string } | undefined> {

@@ -1,7 +1,7 @@
 import { appId } from '@sealpost/core';
 import { z } from 'zod';
 import { problemAnswer } from './problem.ts';
-import type { Route } from './route.ts';
+import { APP_HEADER, type Route } from './route.ts';
 
 type Json = Record<string, unknown>;
 
@@ -29,6 +29,13 @@ const PREFER = {
   in: 'header',
   description:
     '`wait=N`: answer when each delivery has had its first attempt, after N ≤ 30 seconds at most (RFC 7240).',
+  schema: { type: 'string' },
+};
+
+const SEALPOST_APP = {
+  name: APP_HEADER,
+  in: 'header',
+  description: "The app in which an operator acts; `default` without it. An app's key acts in its own.",
   schema: { type: 'string' },
 };
 
@@ -82,7 +89,9 @@ function operation(route: Route, components: Record<string, Json>): Json {
     ...PARAMETERS[name!],
   }));
   parameters.push(...queryParameters(route.query));
-  if (route.method === 'post' && route.path.includes('/:app/')) parameters.push(IDEMPOTENCY_KEY);
+  if (route.access === 'caller') parameters.push(SEALPOST_APP);
+  if (route.method === 'post' && (route.access === 'caller' || route.path.includes('/:app/')))
+    parameters.push(IDEMPOTENCY_KEY);
   if (/\/(events|test)$/.test(route.path) && route.method === 'post') parameters.push(PREFER);
   const open = typeof route.access === 'object';
   return {

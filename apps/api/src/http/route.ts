@@ -1,8 +1,15 @@
 import type { Request, Response } from 'express';
 import type { z } from 'zod';
 
-/** Who may call a route: an operator only, also a key of the app in the path, or anybody (and then why). */
-export type Access = 'operator' | 'app' | { open: string };
+/**
+ * Who may call a route: an operator only, also a key of the app in the path, or anybody (and then why). `caller`: the path
+ * names no app; an app's key acts in its app, an operator's in the one that the header `Sealpost-App` names, or in
+ * `default`. The handler finds it in `params.app`.
+ */
+export type Access = 'operator' | 'app' | 'caller' | { open: string };
+
+/** The header by which an operator says in which app to act, where the path names none. */
+export const APP_HEADER = 'Sealpost-App';
 
 /** What the key of a request may do. */
 export type Caller =

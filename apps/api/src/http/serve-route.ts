@@ -1,4 +1,5 @@
 import { KeyringError, parseQuery } from '@sealpost/core';
+import { DEFAULT_APP } from '@sealpost/store';
 import type { Request, Response } from 'express';
 import { z } from 'zod';
 import type { Services } from '../services.ts';
@@ -6,7 +7,7 @@ import type { Authenticator } from './authenticate.ts';
 import { idempotencyKeyOf, runOnce } from './idempotent.ts';
 import { bodyStillComes, sendProblem } from './problem.ts';
 import { parseJson, readBody } from './read-body.ts';
-import type { Answer, Caller, Route, RouteContext } from './route.ts';
+import { type Answer, APP_HEADER, type Caller, type Route, type RouteContext } from './route.ts';
 
 const NO_QUERY = z.strictObject({});
 
@@ -19,11 +20,15 @@ export async function serveRoute(
   response: Response,
 ): Promise<void> {
   try {
-    const params = request.params as Record<string, string>;
-    const caller = await authenticator.authenticate(request.headers.authorization, route.access, params.app);
+    const named = route.access === 'caller' ? request.get(APP_HEADER) : request.params.app;
+    const caller = await authenticator.authenticate(
+      request.headers.authorization,
+      route.access,
+      named as string | undefined,
+    );
     const context = await readContext(services, route, request, response, caller);
     const { idempotencyKey: key, rawBody } = context;
-    const app = params.app;
+    const { app } = context.params;
     const answer =
       key !== undefined && app !== undefined && route.method === 'post' && !streams(route, request)
         ? await runOnce(services, { app, route: request.path, key, body: rawBody }, () =>
@@ -54,8 +59,15 @@ async function readContext(
     rawBody = await readBody(request, settings.bodyLimitBytes);
     body = parser.parse(route.body, rawBody === '' ? undefined : parseJson(rawBody));
   }
-  const context = { params: request.params, query, body, rawBody, caller, idempotencyKey, request, response };
+  const params =
+    route.access === 'caller' ? { ...request.params, app: appOf(caller, request) } : request.params;
+  const context = { params, query, body, rawBody, caller, idempotencyKey, request, response };
   return { ...context, signal: () => untilGone(response) } as unknown as RouteContext<never, never>;
+}
+
+/** The app in which a caller acts where the path names none. */
+function appOf(caller: Caller, request: Request): string {
+  return caller.kind === 'app' ? caller.app : (request.get(APP_HEADER) ?? DEFAULT_APP);
 }
 
 /** Aborted when the client goes away. Made only for who asks: an abort costs an exception, at every request. */

@@ -1,17 +1,8 @@
-import {
-  type EndpointInput,
-  endpointInput,
-  endpointPatch,
-  endpointPut,
-  listQuery,
-  SealpostError,
-} from '@sealpost/core';
+import { type EndpointInput, endpointInput, endpointPatch, endpointPut, listQuery } from '@sealpost/core';
 import {
   type AppConfig,
-  addEndpoint,
-  assertNameFree,
-  assertRoom,
   type ConfigChange,
+  createEndpoint,
   endpointOf,
   patchEndpoint,
   removeEndpoint,
@@ -116,29 +107,16 @@ export function endpointRoutes(services: Needed, now: () => number = Date.now): 
 }
 
 async function create(
-  { configs, keyring }: Needed,
+  services: Needed,
   params: Params,
   input: EndpointInput,
   now: () => number,
 ): Promise<Answer> {
-  const config = await configs.newest(params.app!);
-  // Looked at here too, so that what must fail takes no number.
-  assertRoom(config);
-  assertNameFree(config, input.name, undefined);
-  const ids = await configs.newEndpoint(config);
-  let added: ReturnType<typeof addEndpoint> | undefined;
-  const changed = await configs.change(params.app!, (newest) => {
-    if (newest.shard !== config.shard) {
-      throw new SealpostError('config_conflict', `App ${newest.app} was made anew meanwhile; try again.`);
-    }
-    added = addEndpoint(keyring, newest, ids, input, now());
-    return added.change;
-  });
-  const { endpoint, secret } = added!;
+  const { config, endpoint, secret } = await createEndpoint(services, params.app!, input, now());
   return {
     status: 201,
-    headers: { location: `/v1/apps/${changed.app}/endpoints/${ids.id}`, 'cache-control': 'no-store' },
-    body: { ...presentEndpoint(changed, endpoint), ...presentSecretOf(secret) },
+    headers: { location: `/v1/apps/${config.app}/endpoints/${endpoint.id}`, 'cache-control': 'no-store' },
+    body: { ...presentEndpoint(config, endpoint), ...presentSecretOf(secret) },
   };
 }
 
