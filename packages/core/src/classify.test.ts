@@ -5,6 +5,7 @@ import { DEFAULT_RETRY } from './schemas/retry.ts';
 import type { AttemptOutcome, RetryPolicy } from './types.ts';
 
 const ANY: RetryPolicy = { ...DEFAULT_RETRY, retry_on: 'non_2xx' };
+const FEW: RetryPolicy = { ...DEFAULT_RETRY, retry_on: '5xx_429' };
 const TRANSIENT: RetryPolicy = { ...DEFAULT_RETRY, retry_on: 'transient' };
 
 function answered(statusCode: number): AttemptOutcome {
@@ -23,14 +24,17 @@ describe('classifyOutcome', () => {
     expect(classifyOutcome(answered(status), TRANSIENT, 0)).toEqual(expected);
   });
 
-  it.each([408, 425, 429, 500, 501, 503, 599])('retries %i under either policy', (status) => {
+  it.each([408, 425, 429, 500, 501, 503, 599])('retries %i under non_2xx and transient', (status) => {
     const expected = { verdict: 'retry', reason: 'http_status', disableEndpoint: false };
+    const under5xx429 = status === 408 || status === 425 ? 'dead' : 'retry';
+    expect(classifyOutcome(answered(status), FEW, 1).verdict).toBe(under5xx429);
     expect(classifyOutcome(answered(status), ANY, 1)).toEqual(expected);
     expect(classifyOutcome(answered(status), TRANSIENT, 1)).toEqual(expected);
   });
 
   it.each([199, 300, 301, 302, 307, 400, 401, 404, 422])('retries %i only under non_2xx', (status) => {
     expect(classifyOutcome(answered(status), ANY, 1).verdict).toBe('retry');
+    expect(classifyOutcome(answered(status), FEW, 1).verdict).toBe('dead');
     expect(classifyOutcome(answered(status), TRANSIENT, 1)).toEqual({
       verdict: 'dead',
       reason: 'http_status',
@@ -42,16 +46,19 @@ describe('classifyOutcome', () => {
     const expected = { verdict: 'dead', reason: 'http_status', disableEndpoint: true };
     expect(classifyOutcome(answered(410), ANY, 3)).toEqual(expected);
     expect(classifyOutcome(answered(410), TRANSIENT, 0)).toEqual(expected);
+    expect(classifyOutcome(answered(410), FEW, 1)).toEqual(expected);
   });
 
   it.each(['timeout', 'connection_failed', 'dns_failed', 'tls_failed', 'response_invalid'] as const)(
     'retries after %s',
     (reason) => {
-      expect(classifyOutcome(failed(reason), TRANSIENT, 1)).toEqual({
-        verdict: 'retry',
-        reason,
-        disableEndpoint: false,
-      });
+      for (const policy of [TRANSIENT, FEW]) {
+        expect(classifyOutcome(failed(reason), policy, 1)).toEqual({
+          verdict: 'retry',
+          reason,
+          disableEndpoint: false,
+        });
+      }
     },
   );
 

@@ -1,5 +1,5 @@
 import type { Reason } from './reasons.ts';
-import type { AttemptOutcome, RetryPolicy } from './types.ts';
+import type { AttemptOutcome, RetryOn, RetryPolicy } from './types.ts';
 
 export type Classification = {
   verdict: 'delivered' | 'retry' | 'dead';
@@ -26,8 +26,9 @@ const NETWORK_REASONS: ReadonlySet<Reason> = new Set([
  *   2xx, complete                              → delivered
  *   410                                        → dead, and its endpoint is disabled
  *   refused by Sealpost (address, seal, …)     → dead: no attempt can succeed
- *   network error, timeout, 408, 425, 429, 5xx → retry
- *   any other status                           → retry under `non_2xx`, dead under `transient`
+ *   network error, timeout, 429, 5xx           → retry
+ *   408, 425                                   → retry, but dead under `5xx_429`
+ *   any other status                           → retry under `non_2xx`, else dead
  *   retry, with none left                      → dead, retries_exhausted
  *
  * @param retriesLeft how often this delivery may still be retried, this attempt having been made
@@ -58,9 +59,10 @@ export function attemptReason(outcome: AttemptOutcome): Reason {
 
 function isRetryable(outcome: AttemptOutcome, reason: Reason, retry: RetryPolicy): boolean {
   if (reason !== 'http_status') return NETWORK_REASONS.has(reason);
-  return retry.retry_on === 'non_2xx' || isTransientStatus(outcome.statusCode ?? 0);
+  return isRetryableStatus(outcome.statusCode ?? 0, retry.retry_on);
 }
 
-function isTransientStatus(status: number): boolean {
-  return status === 408 || status === 425 || status === 429 || status >= 500;
+function isRetryableStatus(status: number, retryOn: RetryOn): boolean {
+  if (retryOn === 'non_2xx' || status === 429 || status >= 500) return true;
+  return retryOn === 'transient' && (status === 408 || status === 425);
 }

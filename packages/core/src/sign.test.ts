@@ -3,7 +3,7 @@ import { Webhook as StandardWebhook } from 'standardwebhooks';
 import { Webhook as SvixWebhook } from 'svix';
 import { describe, expect, it } from 'vitest';
 import { generateSecret, publicKeyOf } from './secrets.ts';
-import { signHex, signStandard } from './sign.ts';
+import { signStandard } from './sign.ts';
 
 // The vectors of the Standard Webhooks reference libraries and of the Svix server, for one message
 const MESSAGE = {
@@ -78,20 +78,5 @@ describe('the Standard Webhooks signature', () => {
     const signature = Buffer.from(signStandard({ ...now, secrets: [ASYMMETRIC] }).slice(4), 'base64');
     const message = Buffer.from(`${now.id}.${now.timestampSeconds}.${now.body}`);
     expect(verify(null, message, key, signature)).toBe(true);
-  });
-});
-
-describe('the hex signature', () => {
-  it('is HMAC-SHA256 with the text of the secret (the example in the GitHub documentation)', () => {
-    expect(signHex('Hello, World!', "It's a Secret to Everybody")).toBe(
-      '757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17',
-    );
-  });
-
-  it('takes a whsec_ secret as text, prefix included', () => {
-    expect(signHex(MESSAGE.body, SYMMETRIC)).not.toBe(
-      signHex(MESSAGE.body, Buffer.from(SYMMETRIC.slice(6), 'base64').toString('latin1')),
-    );
-    expect(signHex(Buffer.from(MESSAGE.body), SYMMETRIC)).toBe(signHex(MESSAGE.body, SYMMETRIC));
   });
 });

@@ -26,11 +26,6 @@ export function signStandard({ id, timestampSeconds, body, secrets }: SignInput)
   return header;
 }
 
-/** Lower-case hex of HMAC-SHA256 over the body; the key is all of the secret's text, a `whsec_` prefix included. */
-export function signHex(body: Buffer | string, secret: string): string {
-  return createHmac('sha256', secret).update(body).digest('hex');
-}
-
 function signWith({ version, key }: SigningKey, prefix: string, body: Buffer | string): string {
   if (version === 'v1') return `v1,${createHmac('sha256', key).update(prefix).update(body).digest('base64')}`;
   const message = Buffer.concat([Buffer.from(prefix), typeof body === 'string' ? Buffer.from(body) : body]);

@@ -1,5 +1,10 @@
 import type { Reason } from './reasons.ts';
 
+/** Which failures are retried (classify.ts); `5xx_429` is what AIFAI's document has. */
+export const RETRY_ON = ['non_2xx', 'transient', '5xx_429'] as const;
+
+export type RetryOn = (typeof RETRY_ON)[number];
+
 /** How failed attempts of a delivery are repeated. Seconds may be fractions. */
 export type RetryPolicy = {
   strategy: 'exponential' | 'linear' | 'schedule';
@@ -10,7 +15,7 @@ export type RetryPolicy = {
   max_retries: number;
   /** 0–1: the share of a delay that chance may take away. */
   jitter: number;
-  retry_on: 'non_2xx' | 'transient';
+  retry_on: RetryOn;
   /** Only with `strategy: 'schedule'`: the delay before each retry; the last one repeats. */
   schedule_seconds?: number[];
 };

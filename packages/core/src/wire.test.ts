@@ -2,6 +2,7 @@ import { Webhook } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
 import { generateSecret } from './secrets.ts';
 import { buildRequest, isJsonContentType, signatureHeaders } from './wire.ts';
+import { wireProfileOf } from './wire-profiles/index.ts';
 
 const EVENT = {
   eventId: 'evt_000000000001',
@@ -13,18 +14,20 @@ const EVENT = {
 describe('the body', () => {
   it('is type, timestamp and data under standard, with the payload digit for digit', () => {
     const payload = '{"id":12345678901234567890, "price":1.10}';
-    const request = buildRequest({ ...EVENT, profile: 'standard', payload });
+    const request = buildRequest({ ...EVENT, profile: wireProfileOf('standard'), payload });
     expect(request).toEqual({
       body: `{"type":"invoice.paid","timestamp":"2026-01-02T03:04:05.006Z","data":${payload}}`,
       contentType: 'application/json',
     });
-    expect(buildRequest({ ...EVENT, profile: 'standard', payload: Buffer.from(payload) })).toEqual(request);
+    expect(
+      buildRequest({ ...EVENT, profile: wireProfileOf('standard'), payload: Buffer.from(payload) }),
+    ).toEqual(request);
   });
 
   it('stays JSON under standard whatever the content type of the payload', () => {
     const request = buildRequest({
       ...EVENT,
-      profile: 'standard',
+      profile: wireProfileOf('standard'),
       payload: '"<a/>"',
       contentType: 'text/xml',
     });
@@ -34,22 +37,24 @@ describe('the body', () => {
 
   it('is the payload alone under raw, verbatim', () => {
     const payload = ' {"a": 1.0}\n';
-    const request = buildRequest({ ...EVENT, profile: 'raw', payload: Buffer.from(payload) });
+    const request = buildRequest({ ...EVENT, profile: wireProfileOf('raw'), payload: Buffer.from(payload) });
     expect(request).toEqual({ body: payload, contentType: 'application/json' });
   });
 
   it('is the text of a string payload under raw where the content type is not JSON', () => {
     const payload = JSON.stringify('<ä>\n"x"</ä>');
     const contentType = 'application/xml; charset=utf-8';
-    expect(buildRequest({ ...EVENT, profile: 'raw', payload, contentType })).toEqual({
+    expect(buildRequest({ ...EVENT, profile: wireProfileOf('raw'), payload, contentType })).toEqual({
       body: '<ä>\n"x"</ä>',
       contentType,
     });
-    expect(buildRequest({ ...EVENT, profile: 'raw', payload: ` ${payload}`, contentType }).body[0]).toBe('<');
+    expect(
+      buildRequest({ ...EVENT, profile: wireProfileOf('raw'), payload: ` ${payload}`, contentType }).body[0],
+    ).toBe('<');
   });
 
   it('is JSON text under raw where the payload is no string or the content type is JSON', () => {
-    const other = { ...EVENT, profile: 'raw', contentType: 'text/plain' } as const;
+    const other = { ...EVENT, profile: wireProfileOf('raw'), contentType: 'text/plain' };
     expect(buildRequest({ ...other, payload: '{"a":1}' }).body).toBe('{"a":1}');
     expect(buildRequest({ ...other, payload: '"a"', contentType: 'application/ld+json' }).body).toBe('"a"');
   });

@@ -60,7 +60,10 @@ async function publish(shard: Shard, numbers: Numbers, events: number, fanOut: n
 
 async function settleAll(shard: Shard, deliveries: number[]): Promise<void> {
   const outcome = { startedAt: Date.now(), durationMs: 12, phases: { first_byte: 11 }, statusCode: 200 };
-  const attemptRecord = encodeAttempt({ ...outcome, reason: 'none' }, []);
+  const attemptRecord = encodeAttempt(
+    { ...outcome, reason: 'none' },
+    { contentType: 'application/json', signed: true, own: [] },
+  );
   const common = {
     generation: 1,
     attempt: 1,

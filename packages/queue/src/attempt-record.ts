@@ -1,4 +1,4 @@
-import type { AttemptOutcome, Reason } from '@sealpost/core';
+import { type AttemptOutcome, JSON_CONTENT_TYPE, type Reason, type SentHeaders } from '@sealpost/core';
 
 /** An attempt as it is stored, one JSON text each. Short names: there are as many as there are attempts. */
 export type AttemptRecord = {
@@ -12,15 +12,23 @@ export type AttemptRecord = {
   /** Why it failed, and what was said of it. */
   e?: Reason;
   m?: string;
+  /** Nothing was sent: there could be no request. */
+  no?: true;
   /** Names of the endpoint's own headers that were sent. Their values are secret. */
   h?: string[];
+  /** The wire profile's own headers; null: a signature. */
+  w?: Record<string, string | null>;
+  /** Content type, where it was not JSON; that there was no signature. */
+  ct?: string;
+  us?: true;
   /** Response: headers, beginning of the body, whether there was more. */
   rh?: Record<string, string>;
   r?: string;
   rt?: true;
 };
 
-export function encodeAttempt(outcome: AttemptOutcome, ownHeaders: string[]): string {
+/** @param sent undefined: nothing */
+export function encodeAttempt(outcome: AttemptOutcome, sent: SentHeaders | undefined): string {
   const { dns = -1, connect = -1, tls = -1, first_byte = -1 } = outcome.phases;
   const record: AttemptRecord = {
     t: outcome.startedAt,
@@ -30,7 +38,8 @@ export function encodeAttempt(outcome: AttemptOutcome, ownHeaders: string[]): st
   if (outcome.statusCode !== undefined) record.s = outcome.statusCode;
   if (outcome.reason !== 'none') record.e = outcome.reason;
   if (outcome.detail !== undefined) record.m = outcome.detail;
-  if (ownHeaders.length > 0) record.h = ownHeaders;
+  if (sent) encodeSent(record, sent);
+  else record.no = true;
   if (outcome.response) {
     const { headers, body, truncated } = outcome.response;
     if (Object.keys(headers).length > 0) record.rh = headers;
@@ -38,4 +47,22 @@ export function encodeAttempt(outcome: AttemptOutcome, ownHeaders: string[]): st
     if (truncated) record.rt = true;
   }
   return JSON.stringify(record);
+}
+
+function encodeSent(record: AttemptRecord, { contentType, signed, own, profile }: SentHeaders): void {
+  if (own.length > 0) record.h = own;
+  if (profile) record.w = profile;
+  if (contentType !== JSON_CONTENT_TYPE) record.ct = contentType;
+  if (!signed) record.us = true;
+}
+
+/** What of its headers was kept; undefined: nothing was sent. */
+export function sentHeaders(record: AttemptRecord): SentHeaders | undefined {
+  if (record.no) return undefined;
+  return {
+    contentType: record.ct ?? JSON_CONTENT_TYPE,
+    signed: record.us !== true,
+    own: record.h ?? [],
+    profile: record.w,
+  };
 }

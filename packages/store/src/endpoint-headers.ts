@@ -1,7 +1,7 @@
-import { type FieldError, type Keyring, SealpostError } from '@sealpost/core';
+import { type FieldError, type Keyring, REDACTED, SealpostError } from '@sealpost/core';
 
-/** What stands for a secret value in every answer; sent back, it keeps the stored one. */
-export const REDACTED = '[redacted]';
+/** In every answer; sent back, it keeps the stored value. */
+export { REDACTED };
 
 /**
  * Encrypts an endpoint's own headers. A redacted value keeps what is stored under that name, in any case (RFC 9110

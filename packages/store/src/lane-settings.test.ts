@@ -69,6 +69,14 @@ describe('the settings of a lane', () => {
       { rl: 7, rp: 1500 },
     ],
     ["no limit, whatever its app's", { rateLimit: LIMIT }, { rateLimit: null }, {}],
+    ["its wire profile's limit", {}, { wireProfile: 'taskflow' }, { rl: 1000, rp: 3_600_000 }],
+    [
+      "its app's limit over its wire profile's",
+      { rateLimit: LIMIT },
+      { wireProfile: 'taskflow' },
+      { rl: 100, rp: 1500 },
+    ],
+    ["no limit, whatever its wire profile's", {}, { wireProfile: 'taskflow', rateLimit: null }, {}],
     ['its own quiet hours', {}, { quietHours: NIGHT }, { qh: '22-8 UTC', ...PERIOD }],
     [
       'quiet hours that skip',
@@ -173,6 +181,35 @@ describe('what a change does to lanes', () => {
     expect(laneChanges(before, { record: app() }, NOW).lanes).toEqual({ 1: { or: 1 } });
     const unrelated = app({ rateLimit: { ...LIMIT }, timeoutSeconds: 5 });
     expect(laneChanges(before, { record: unrelated }, NOW)).toEqual(nothing);
+  });
+
+  it("another wire profile of the app: the lanes that have that profile's limit", () => {
+    const before = config(
+      app(),
+      endpoint(),
+      endpoint({ rateLimit: null }, 2),
+      endpoint({ rateLimit: LIMIT }, 3),
+      endpoint({ wireProfile: 'raw' }, 4),
+      endpoint({ wireProfile: 'taskflow' }, 5),
+    );
+    const record: AppRecord = { ...app(), wireProfile: 'taskflow' };
+    const taskflow = { rl: 1000, rp: 3_600_000 };
+    expect(laneChanges(before, { record }, NOW)).toEqual({ ...nothing, lanes: { 1: taskflow } });
+    const after = { ...before, record };
+    expect(laneChanges(after, { record: app() }, NOW)).toEqual({ ...nothing, lanes: { 1: {} } });
+    expect(laneChanges(before, { record: { ...app(), wireProfile: 'flock' } }, NOW)).toEqual(nothing);
+    const limited: AppRecord = { ...app({ rateLimit: LIMIT }), wireProfile: 'taskflow' };
+    expect(laneChanges(after, { record: limited }, NOW).lanes).toEqual({
+      1: { rl: 100, rp: 1500 },
+      4: { rl: 100, rp: 1500 },
+      5: { rl: 100, rp: 1500 },
+    });
+  });
+
+  it("another wire profile of the endpoint: that profile's limit", () => {
+    expect(patched({}, { wireProfile: 'taskflow' }).lanes).toEqual({ 1: { rl: 1000, rp: 3_600_000 } });
+    expect(patched({ wireProfile: 'taskflow' }, { wireProfile: {} }).lanes).toEqual({ 1: {} });
+    expect(patched({ wireProfile: 'flock' }, { wireProfile: 'aifai' })).toEqual(nothing);
   });
 
   it('other defaults and another endpoint at once: each by what is there afterwards', () => {

@@ -4,10 +4,11 @@ import {
   type QuietHours,
   type QuietPeriod,
   quietPeriod,
-  type RateLimit,
+  wireProfileOf,
 } from '@sealpost/core';
 import type { AppRecord, EndpointRecord } from './config-records.ts';
 import type { ConfigChange } from './configs.ts';
+import { effectiveRateLimit } from './effective-settings.ts';
 
 /** The fields of a lane's hash that follow from the config; absent: the default (lua/write-config.lua). */
 export type LaneSettings = {
@@ -40,11 +41,6 @@ export type LaneChanges = {
   /** Operational events. */
   outbox: { t: 'endpoint.disabled'; e: number; r: string }[];
 };
-
-/** The limit that counts for an endpoint: its own or its app's. */
-export function effectiveRateLimit(app: AppRecord, endpoint: EndpointRecord): RateLimit | null {
-  return endpoint.rateLimit === undefined ? (app.defaults.rateLimit ?? null) : endpoint.rateLimit;
-}
 
 /** The quiet hours that count for an endpoint: its own or its app's. */
 export function effectiveQuietHours(app: AppRecord, endpoint: EndpointRecord): QuietHours | null {
@@ -147,10 +143,13 @@ function noteTurn(changes: LaneChanges, before: EndpointRecord, after: EndpointR
   }
 }
 
-function flowDefaultsDiffer({ defaults: before }: AppRecord, { defaults: after }: AppRecord): boolean {
-  return (
-    before !== after && !sameJson([before.rateLimit, before.quietHours], [after.rateLimit, after.quietHours])
-  );
+/** Whether lanes may change whose endpoints do not. */
+function flowDefaultsDiffer(before: AppRecord, after: AppRecord): boolean {
+  return before !== after && !sameJson(flowDefaults(before), flowDefaults(after));
+}
+
+function flowDefaults({ defaults, wireProfile }: AppRecord): unknown[] {
+  return [defaults.rateLimit, defaults.quietHours, wireProfileOf(wireProfile).rateLimit];
 }
 
 /** The same fields in the same order: both come out of the same code. */

@@ -1,5 +1,5 @@
-import { REASONS, STATUSES } from '@sealpost/core';
-import type { AttemptRecord } from '@sealpost/queue';
+import { REASONS, STATUSES, shownHeaders } from '@sealpost/core';
+import { type AttemptRecord, sentHeaders } from '@sealpost/queue';
 import type { Delivery } from '@sealpost/store';
 import { z } from 'zod';
 
@@ -17,7 +17,11 @@ export const attemptAnswer = z
     status_code: z.int().nullable(),
     error: z.enum(REASONS).nullable(),
     error_message: z.string().nullable(),
-    request: z.object({ headers: z.record(z.string(), z.string()).describe('Secret values are redacted.') }),
+    request: z.object({
+      headers: z
+        .record(z.string(), z.string())
+        .describe('Secret values are redacted. Empty: nothing was sent.'),
+    }),
     response: z
       .object({
         headers: z.record(z.string(), z.string()),
@@ -104,22 +108,15 @@ export function presentAttempt(
     status_code: attempt.s ?? null,
     error: attempt.e ?? null,
     error_message: attempt.m ?? null,
-    request: { headers: sentHeaders(delivery, attempt) },
+    request: { headers: requestHeaders(delivery, attempt) },
     response: answered
       ? { headers: attempt.rh ?? {}, body: attempt.r ?? '', truncated: attempt.rt === true }
       : null,
   };
 }
 
-const REDACTED = '[redacted]';
-
-/** What was sent, as far as it is no secret: values of the endpoint's own headers and signatures are not kept. */
-function sentHeaders(delivery: Delivery, attempt: AttemptRecord): Record<string, string> {
-  return {
-    'content-type': delivery.event.ct ?? 'application/json',
-    'webhook-id': delivery.eventId,
-    'webhook-timestamp': String(Math.floor(attempt.t / 1000)),
-    'webhook-signature': REDACTED,
-    ...Object.fromEntries((attempt.h ?? []).map((name) => [name, REDACTED])),
-  };
+/** What was sent, as far as it is no secret. */
+function requestHeaders({ eventId }: Delivery, attempt: AttemptRecord): Record<string, string> {
+  const sent = sentHeaders(attempt);
+  return sent ? shownHeaders(sent, { eventId, timestampSeconds: Math.floor(attempt.t / 1000) }) : {};
 }

@@ -4,6 +4,7 @@ import {
   nextDelaySeconds,
   type Reason,
   type RetryPolicy,
+  type SentHeaders,
 } from '@sealpost/core';
 import {
   type EventRecord,
@@ -38,7 +39,7 @@ export function settlementOf(
   outcome: AttemptOutcome,
   retry: RetryPolicy,
   retriesLeft: number,
-  ownHeaders: string[],
+  sent: SentHeaders,
   { retention, disableAfterMs, random }: SettleOptions,
 ): Settlement & { disableEndpoint: DisableReason | undefined } {
   const { verdict, reason, disableEndpoint } = classifyOutcome(outcome, retry, retriesLeft);
@@ -61,7 +62,7 @@ export function settlementOf(
     reason,
     statusCode: outcome.statusCode ?? 0,
     delayMs: delaySeconds * 1000,
-    attemptRecord: encodeAttempt(outcome, ownHeaders),
+    attemptRecord: encodeAttempt(outcome, sent),
     correlationId: attempted.event?.c,
     retention,
     receiver: readReceiver(outcome),
@@ -71,10 +72,10 @@ export function settlementOf(
   };
 }
 
-/** The end of a delivery for which nothing can be posted. A dead one gets an attempt in its log that says why. */
+/** The end of a delivery for which nothing is posted. One with a `detail` gets an attempt in its log that says why. */
 export function hopeless(
   attempted: Attempted,
-  status: 'dead' | 'cancelled',
+  status: 'dead' | 'skipped' | 'cancelled',
   reason: Reason,
   detail: string,
   { retention, disableAfterMs, random }: SettleOptions,
@@ -89,7 +90,7 @@ export function hopeless(
     reason,
     statusCode: 0,
     delayMs: 0,
-    attemptRecord: status === 'dead' ? encodeAttempt(outcome, []) : undefined,
+    attemptRecord: detail === '' ? undefined : encodeAttempt(outcome, undefined),
     correlationId: attempted.event?.c,
     retention,
     disableAfterMs,

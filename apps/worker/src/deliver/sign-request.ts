@@ -1,20 +1,26 @@
 import {
   buildRequest,
-  effectiveRetry,
-  effectiveTimeoutSeconds,
+  formatId,
   JSON_CONTENT_TYPE,
   type RetryPolicy,
-  signatureHeaders,
-  USER_AGENT,
+  requestHeaders,
+  type SentHeaders,
+  type WireBody,
 } from '@sealpost/core';
 import { type EventRecord, eventId } from '@sealpost/queue';
+import {
+  type EventSettings,
+  effectiveRetryPolicy,
+  effectiveTimeout,
+  effectiveWireProfile,
+} from '@sealpost/store';
 import type { PostRequest } from './http-client.ts';
 import type { Destination } from './load-endpoint.ts';
 
 /** An attempt, ready to be made. */
 export type SignedRequest = PostRequest & {
-  /** Names of the endpoint's own headers: their values are secret. */
-  ownHeaders: string[];
+  /** What of its headers is kept. */
+  sent: SentHeaders;
 };
 
 /**
@@ -23,47 +29,65 @@ export type SignedRequest = PostRequest & {
  */
 export function signRequest(input: {
   shard: number;
+  /** The delivery's number. */
+  number: number;
   event: EventRecord;
   eventNumber: number;
+  /** Of its correlation id. */
+  sequence: number | undefined;
   body: Buffer;
   destination: Destination;
   /** Decrypted `webhook_secret`. */
   webhookSecret: string | undefined;
+  /** What the endpoint's transform has made, in place of the profile's body. */
+  transformed?: WireBody | undefined;
   now: number;
 }): SignedRequest {
   const { event, destination, now } = input;
   const { endpoint, app } = destination;
+  const profile = effectiveWireProfile(app, endpoint?.record, settingsOf(event));
   const id = eventId(input.shard, input.eventNumber, event);
-  const wire = buildRequest({
-    profile: endpoint?.record.wireProfile ?? event.w ?? app.wireProfile,
+  const wire =
+    input.transformed ??
+    buildRequest({
+      profile,
+      eventId: id,
+      eventType: event.t,
+      createdAt: event.at,
+      environment: event.e,
+      correlationId: event.c,
+      sequence: event.c === undefined ? undefined : input.sequence,
+      attributes: event.x,
+      payload: input.body,
+      contentType: event.ct ?? JSON_CONTENT_TYPE,
+    });
+  const { headers, sent } = requestHeaders({
+    profile,
     eventId: id,
+    deliveryId: formatId('dlv', input.shard, input.number),
     eventType: event.t,
-    createdAt: event.at,
-    payload: input.body,
-    contentType: event.ct ?? JSON_CONTENT_TYPE,
+    timestampSeconds: Math.floor(now / 1000),
+    body: wire.body,
+    contentType: wire.contentType,
+    secrets: secretsAt(destination, input.webhookSecret, now),
+    own: endpoint?.headers ?? {},
   });
-  const timestampSeconds = Math.floor(now / 1000);
-  const secrets = secretsAt(destination, input.webhookSecret, now);
-  const own = endpoint?.headers ?? {};
   return {
     url: endpoint?.record.url ?? event.u ?? '',
-    headers: {
-      'user-agent': USER_AGENT,
-      ...lowerCased(own),
-      'content-type': wire.contentType,
-      ...signatureHeaders({ eventId: id, timestampSeconds, body: wire.body, secrets }),
-    },
+    headers,
     body: wire.body,
-    timeoutMs:
-      effectiveTimeoutSeconds(app.defaults.timeoutSeconds, endpoint?.record.timeoutSeconds ?? undefined) *
-      1000,
-    ownHeaders: Object.keys(own),
+    timeoutMs: effectiveTimeout(app, endpoint?.record, settingsOf(event)) * 1000,
+    sent,
   };
 }
 
-/** The policy that counts for this event at this endpoint: the event's own, else the endpoint's, else the app's. */
+/** The policy that counts for this event at this endpoint. */
 export function retryPolicyOf(event: EventRecord, { app, endpoint }: Destination): RetryPolicy {
-  return effectiveRetry(app.defaults.retry, endpoint?.record.retry ?? undefined, event.r);
+  return effectiveRetryPolicy(app, endpoint?.record, settingsOf(event));
+}
+
+function settingsOf(event: EventRecord): EventSettings {
+  return { wireProfile: event.w, retry: event.r };
 }
 
 /** Endpoint or `webhook_secret` first; the app's signing secret where there is none. */
@@ -74,9 +98,4 @@ function secretsAt(destination: Destination, webhookSecret: string | undefined, 
   if (webhookSecret !== undefined) live.push(webhookSecret);
   if (live.length === 0 && destination.signingSecret !== undefined) live.push(destination.signingSecret);
   return live;
-}
-
-/** HTTP/1.1 names are case-insensitive: lower case, so that none can stand twice. */
-function lowerCased(headers: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }

@@ -29,10 +29,10 @@ describe('eventInput', () => {
       id: 'order-1_x',
       correlation_id: 'Auftrag Nr. 5 / ä',
       environment: 'prod',
-      attributes: { tenant: 'a' },
+      attributes: { tenant: 'a', tags: ['critical', 1, true, null], none: [] },
       webhook_url: 'https://example.com/once',
       webhook_secret: 'secret',
-      wire_profile: 'standard',
+      wire_profile: { headers: { event: 'X-Event' }, envelope: 'payload' },
       retry: { strategy: 'schedule', schedule_seconds: [0.5, 1] },
     };
     expect(parser.parse(eventInput, input)).toEqual(input);
@@ -52,6 +52,13 @@ describe('eventInput', () => {
     { correlation_id: 'c'.repeat(257) },
     { environment: 'a/b' },
     { attributes: { a: {} } },
+    { attributes: { a: [[]] } },
+    { attributes: { a: [1, {}] } },
+    { attributes: { a: Array.from({ length: 51 }, () => 1) } },
+    { attributes: { a: ['x'.repeat(1025)] } },
+    { attributes: { a: ['\ud800'] } },
+    { wire_profile: 'x' },
+    { wire_profile: { signature: 'x' } },
     { content_type: 'text' },
     { content_type: 'text/plain\r\nx: y' },
     { content_type: 'text/plain; charset' },
@@ -102,6 +109,7 @@ describe('the OpenAPI components', () => {
     });
     expect(Object.keys(schemas).sort()).toEqual([
       'AppInput',
+      'Attributes',
       'BatchInput',
       'EndpointInput',
       'EndpointPatch',
@@ -116,6 +124,7 @@ describe('the OpenAPI components', () => {
       'RetryPolicyInput',
       'RotateInput',
       'TestInput',
+      'WireProfile',
     ]);
     expect(schemas.EventInput).toMatchObject({ required: ['type', 'payload'], additionalProperties: false });
   });

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { looksGenerated } from '../ids.ts';
 import * as fields from './fields.ts';
-import { metadata } from './records.ts';
+import { attributes } from './records.ts';
 import { retryPolicy } from './retry.ts';
+import { wireProfile } from './wire-profile.ts';
 
 const MAX_CONTENT_TYPE_LENGTH = 255;
 const MAX_BATCH = 1000;
@@ -33,13 +34,13 @@ export const eventInput = z
     id: ownId.exactOptional(),
     correlation_id: fields.correlationId.exactOptional(),
     environment: fields.environment.exactOptional(),
-    attributes: metadata.exactOptional().describe('Entries of your own beside the payload.'),
+    attributes: attributes.exactOptional(),
     deliver_at: deliverAt.exactOptional(),
     webhook_url: fields.url
       .exactOptional()
       .describe('Sends this event to one more URL, beside the subscribed endpoints.'),
     webhook_secret: fields.secret.exactOptional().describe('Signs the delivery to `webhook_url`.'),
-    wire_profile: fields.wireProfile.exactOptional(),
+    wire_profile: wireProfile.exactOptional(),
     retry: retryPolicy.exactOptional(),
   })
   .check(({ value, issues }) => {

@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { MAX_URL_LENGTH } from '../address-policy.ts';
 import { checkPattern, EVENT_TYPE, MAX_EVENT_TYPE_LENGTH } from '../event-types.ts';
 import { checkSecret } from '../secrets.ts';
-import { NOT_SUPPORTED_YET } from './parse.ts';
 
 /** Fields that more than one resource has. */
 
@@ -72,18 +71,6 @@ export const timeoutSeconds = z
 export const time = z.iso
   .datetime({ offset: true, error: 'must be a time as in RFC 3339, such as 2026-01-31T12:00:00Z' })
   .transform((text) => Date.parse(text));
-
-/** Profiles of the design that are not built yet; any object is one too. */
-const LATER_PROFILES: readonly unknown[] = ['flock', 'taskflow', 'aifai', 'flagship'];
-
-export const wireProfile = z
-  .enum(['standard', 'raw'], {
-    error: ({ input }) =>
-      LATER_PROFILES.includes(input) || (typeof input === 'object' && input !== null)
-        ? NOT_SUPPORTED_YET
-        : undefined,
-  })
-  .describe('How a delivery looks to the receiver.');
 
 /** A check of a string by a function that answers what is wrong with it. */
 function problemCheck(problemOf: (text: string) => string | undefined): z.core.CheckFn<string> {

@@ -7,11 +7,13 @@ import { z } from 'zod';
 
 export type Scalar = string | number | boolean | null;
 export type Metadata = Record<string, Scalar>;
+export type Attributes = Record<string, Scalar | Scalar[]>;
 export type EndpointHeaders = Record<string, string>;
 
 const MAX_METADATA_KEYS = 50;
 const MAX_METADATA_KEY_LENGTH = 128;
 const MAX_METADATA_BYTES = 1024;
+const MAX_LIST_LENGTH = 50;
 
 const MAX_HEADERS = 32;
 const MAX_HEADER_NAME_LENGTH = 128;
@@ -37,13 +39,31 @@ const FORBIDDEN_HEADERS = new Set([
 ]);
 const FORBIDDEN_PREFIXES = ['proxy-', 'webhook-'];
 
+const scalarSchema = {
+  type: ['string' as const, 'number' as const, 'boolean' as const, 'null' as const],
+  maxLength: MAX_METADATA_BYTES,
+};
+
 export const metadata = recordOf<Scalar>(MAX_METADATA_KEYS, metadataProblem).meta({
   id: 'Metadata',
   type: 'object',
   description: `Up to ${MAX_METADATA_KEYS} entries of your own, strings of up to 1 KiB, numbers, booleans or null.`,
   maxProperties: MAX_METADATA_KEYS,
   propertyNames: { minLength: 1, maxLength: MAX_METADATA_KEY_LENGTH },
-  additionalProperties: { type: ['string', 'number', 'boolean', 'null'], maxLength: MAX_METADATA_BYTES },
+  additionalProperties: scalarSchema,
+});
+
+export const attributes = recordOf<Scalar | Scalar[]>(MAX_METADATA_KEYS, attributeProblem).meta({
+  id: 'Attributes',
+  type: 'object',
+  description:
+    `Up to ${MAX_METADATA_KEYS} entries of your own beside the payload: strings of up to 1 KiB, numbers, booleans or ` +
+    `null, or lists of up to ${MAX_LIST_LENGTH} of them.`,
+  maxProperties: MAX_METADATA_KEYS,
+  propertyNames: { minLength: 1, maxLength: MAX_METADATA_KEY_LENGTH },
+  additionalProperties: {
+    anyOf: [scalarSchema, { type: 'array', maxItems: MAX_LIST_LENGTH, items: scalarSchema }],
+  },
 });
 
 export const headers = recordOf<string>(MAX_HEADERS, headerProblem, sameHeaderProblem).meta({
@@ -84,10 +104,31 @@ function recordOf<V>(max: number, entryProblem: EntryProblem, keysProblem?: type
 }
 
 function metadataProblem(key: string, value: unknown): string | undefined {
+  return keyProblem(key) ?? scalarProblem(value);
+}
+
+function attributeProblem(key: string, value: unknown): string | undefined {
+  const problem = keyProblem(key);
+  if (problem !== undefined || !Array.isArray(value)) {
+    return problem ?? scalarProblem(value, ', or a list of them');
+  }
+  if (value.length > MAX_LIST_LENGTH) return `must have at most ${MAX_LIST_LENGTH} entries`;
+  for (const entry of value) {
+    const entryProblem = scalarProblem(entry);
+    if (entryProblem !== undefined) return `has an entry that ${entryProblem}`;
+  }
+  return undefined;
+}
+
+function keyProblem(key: string): string | undefined {
   if (key.length === 0 || key.length > MAX_METADATA_KEY_LENGTH)
     return `must have a name of 1–${MAX_METADATA_KEY_LENGTH} characters`;
   // Half a surrogate pair is no text: other parsers of what is stored refuse it.
-  if (!key.isWellFormed()) return 'must have a name that is valid Unicode';
+  return key.isWellFormed() ? undefined : 'must have a name that is valid Unicode';
+}
+
+/** @param or what else it may be */
+function scalarProblem(value: unknown, or = ''): string | undefined {
   if (typeof value === 'string') {
     if (!value.isWellFormed()) return 'must be valid Unicode';
     return Buffer.byteLength(value) > MAX_METADATA_BYTES
@@ -97,15 +138,22 @@ function metadataProblem(key: string, value: unknown): string | undefined {
   // JSON.parse makes Infinity of a number such as 1e999, which JSON cannot express again.
   if (typeof value === 'number' && Number.isFinite(value)) return undefined;
   if (typeof value === 'boolean' || value === null) return undefined;
-  return 'must be a string, a number, a boolean or null';
+  return `must be a string, a number, a boolean or null${or}`;
 }
 
-function headerProblem(name: string, value: unknown): string | undefined {
+/** What is wrong with a header's name, or undefined. */
+export function headerNameProblem(name: string): string | undefined {
   if (name.length > MAX_HEADER_NAME_LENGTH || !TOKEN.test(name))
     return `must have a name of 1–${MAX_HEADER_NAME_LENGTH} characters that HTTP allows in header names`;
   const lower = name.toLowerCase();
-  if (FORBIDDEN_HEADERS.has(lower) || FORBIDDEN_PREFIXES.some((prefix) => lower.startsWith(prefix)))
-    return 'is a header that cannot be set';
+  const forbidden =
+    FORBIDDEN_HEADERS.has(lower) || FORBIDDEN_PREFIXES.some((prefix) => lower.startsWith(prefix));
+  return forbidden ? 'is a header that cannot be set' : undefined;
+}
+
+function headerProblem(name: string, value: unknown): string | undefined {
+  const problem = headerNameProblem(name);
+  if (problem !== undefined) return problem;
   if (typeof value !== 'string') return 'must be a string';
   if (value.length > MAX_HEADER_VALUE_LENGTH)
     return `must have at most ${MAX_HEADER_VALUE_LENGTH} characters`;

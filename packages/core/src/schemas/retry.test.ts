@@ -14,6 +14,7 @@ describe('retryPolicy', () => {
     {},
     { max_retries: 0 },
     { max_retries: 50 },
+    { retry_on: '5xx_429' },
     { base_seconds: 0.05, factor: 1.5, max_delay_seconds: 0.2, jitter: 1 },
     { strategy: 'schedule', schedule_seconds: [0, 0.5, 86_400] },
   ])('takes %j as it is', (input) => expect(retryPolicy.parse(input)).toEqual(input));

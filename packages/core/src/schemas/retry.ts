@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { RetryPolicy } from '../types.ts';
+import { RETRY_ON, type RetryPolicy } from '../types.ts';
 
-/** What counts where neither the event, nor the endpoint, nor its app says otherwise. */
+/** What counts where neither the event, nor the endpoint, nor its app, nor the wire profile says otherwise. */
 export const DEFAULT_RETRY: RetryPolicy = {
   strategy: 'exponential',
   base_seconds: 1,
@@ -45,14 +45,17 @@ const fields = z.strictObject({
     .exactOptional()
     .describe('The share of a delay that chance may take away.'),
   retry_on: z
-    .enum(['non_2xx', 'transient'])
+    .enum(RETRY_ON)
     .exactOptional()
-    .describe('`transient`: network errors, timeouts, 408, 425, 429 and 5xx only.'),
+    .describe(
+      'Network errors and timeouts, and of the answers: `non_2xx`: all but 2xx; `transient`: 408, 425, 429 and 5xx; ' +
+        '`5xx_429`: 429 and 5xx. Never 410.',
+    ),
   schedule_seconds: z.array(delaySeconds).min(1).max(MAX_RETRIES).exactOptional(),
 });
 
 /**
- * A retry policy as a client gives it: what is left out comes from the layer below (app, then built-in). A schedule
+ * A retry policy as a client gives it: what is left out comes from the layer below (app, wire profile, then built-in). A schedule
  * comes with its strategy, so that each layer can be read by itself.
  */
 export const retryPolicy = fields
