@@ -11,6 +11,7 @@ COPY apps/api/package.json apps/api/
 COPY apps/worker/package.json apps/worker/
 COPY packages/core/package.json packages/core/
 COPY packages/queue/package.json packages/queue/
+COPY packages/sandbox/package.json packages/sandbox/
 COPY packages/store/package.json packages/store/
 COPY packages/telemetry/package.json packages/telemetry/
 COPY scripts/package.json scripts/

@@ -81,8 +81,18 @@ describe('a bad endpoint', () => {
       { url: URL_OK, quiet_hours: { start_hour: 22, end_hour: 8, timezone: 'Mars/Base' } },
       'quiet_hours.timezone',
     ],
-    ['a filter, which is not there yet', { url: URL_OK, filter: 'true' }, 'filter'],
-    ['a wire profile that is not there yet', { url: URL_OK, wire_profile: 'flock' }, 'wire_profile'],
+    ['a filter that is no expression', { url: URL_OK, filter: 'payload.n >' }, 'filter'],
+    [
+      'a transform that calls what is not allowed',
+      { url: URL_OK, transform: 'payload.a.matches("x")' },
+      'transform',
+    ],
+    ['a wire profile that is none', { url: URL_OK, wire_profile: 'x' }, 'wire_profile'],
+    [
+      'a wire profile whose header would be another one as well',
+      { url: URL_OK, wire_profile: { headers: { event: 'X-A\r\nX-B' } } },
+      'wire_profile.headers.event',
+    ],
   ])('%s', async (_, body, path) => {
     expectProblem(await client.post('/v1/apps/shop/endpoints', body), 422, 'validation_failed', path);
   });

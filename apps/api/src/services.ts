@@ -1,5 +1,6 @@
 import type { AddressPolicy, InputParser, Keyring } from '@sealpost/core';
 import type { Shards } from '@sealpost/queue';
+import type { Expressions } from '@sealpost/sandbox';
 import type { Configs, Deliveries, Events, Idempotency } from '@sealpost/store';
 import type { Logger } from '@sealpost/telemetry';
 import type { Settings } from './config.ts';
@@ -21,6 +22,7 @@ export type Services = {
   idempotency: Idempotency;
   publish: PublishEvents;
   firstAttempts: FirstAttempts;
+  expressions: Expressions;
   /** What is stored needs a master key that is not known here. */
   onUnknownKey?: () => void;
 };

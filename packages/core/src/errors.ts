@@ -16,6 +16,7 @@ export const ERRORS = {
   unsupported_media_type: { status: 415, title: 'The content type is not supported' },
   unsupported_content_encoding: { status: 415, title: 'The content encoding is not supported' },
   validation_failed: { status: 422, title: 'The request is not valid' },
+  expression_failed: { status: 422, title: 'The filter or transform failed' },
 
   // Who asks
   unauthorized: { status: 401, title: 'A valid API key is required' },

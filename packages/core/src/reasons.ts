@@ -25,6 +25,9 @@ export const REASONS = [
   'rate_limited',
   'quiet_hours',
   'expired',
+  'filtered',
+  'filter_failed',
+  'transform_failed',
 ] as const;
 
 export type Reason = (typeof REASONS)[number];

@@ -68,6 +68,24 @@ describe('accept', () => {
 });
 
 describe('claim and settle', () => {
+  it('skip: the counts move, nothing is watched, the lane has learned nothing and is gone', async () => {
+    const { number } = await test.publish(1, { correlationId: 'c' });
+    await test.claim(number);
+    const ends = { status: 'skipped', reason: 'filtered', statusCode: 0, attemptRecord: undefined } as const;
+    expect(await test.settle(number, { ...ends, correlationId: 'c' })).toMatchObject({
+      status: 'skipped',
+      reason: 'filtered',
+      attempts: 0,
+      changed: true,
+    });
+    expect(await test.stored(number)).toMatchObject({ status: 'skipped', reason: 'filtered', attempts: 0 });
+    expect(await counts(APP)).toEqual({ 0: '0', 4: '1' });
+    expect(await counts(ENDPOINT)).toEqual({ 0: '0', 4: '1' });
+    expect(await test.isWatched(number)).toBe(false);
+    expect(await test.laneKeys()).toEqual([]);
+    expect(await test.claim(number)).toEqual({ result: 'gone' });
+  });
+
   it('deliver: the attempt is recorded, the counts move, nothing is watched any more', async () => {
     const { number } = await test.publish();
     expect(await test.isWatched(number)).toBe(true);

@@ -5,7 +5,7 @@ import {
   JSON_CONTENT_TYPE,
   type RetryPolicy,
   type SealFields,
-  type WireProfileName,
+  type WireProfileSetting,
 } from '@sealpost/core';
 
 /**
@@ -39,8 +39,10 @@ export type EventRecord = {
   l?: string;
   /** ms epoch before which nothing is sent, where that was to come: `deliver_at`. */
   da?: number;
+  /** Endpoints, by owner number, whose filter is for the worker to decide; 1: all that have one. */
+  f?: number[] | 1;
   /** Wire profile and retry policy of this event alone. */
-  w?: WireProfileName;
+  w?: WireProfileSetting;
   r?: Partial<RetryPolicy>;
 };
 

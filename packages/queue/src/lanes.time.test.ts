@@ -101,6 +101,29 @@ describe('a rate limit', () => {
     expect(await test.flow()).toMatchObject({ in: 0 });
   });
 
+  it.each(['skipped', 'dead'] as const)('has its token back when nothing was posted: %s', async (status) => {
+    await test.configure({ lanes: { [ENDPOINT]: { rl: 1, rp: HOUR_MS } } });
+    const { number } = await test.publish();
+    expect(await test.claim(number)).toMatchObject({ result: 'run' });
+    const ends = { status, reason: 'filter_failed', statusCode: 0, attemptRecord: '{"t":1}' } as const;
+    expect(await test.settle(number, ends)).toMatchObject({ status, changed: true });
+    expect(await test.settle(number, ends)).toMatchObject({ status, changed: false });
+    const next = await test.publish();
+    expect(await test.claim(next.number)).toMatchObject({ result: 'run' });
+  });
+
+  it('is not slowed down by what is skipped', async () => {
+    await test.configure({ lanes: { [ENDPOINT]: { rl: 2, rp: 1000 } } });
+    const ends = { status: 'skipped', reason: 'filtered', statusCode: 0, attemptRecord: undefined } as const;
+    for (let i = 0; i < 20; i++) {
+      const { number, result } = await test.publish();
+      expect(result).toMatchObject({ admitted: [true] });
+      expect(await test.claim(number)).toMatchObject({ result: 'run' });
+      await test.settle(number, ends);
+    }
+    expect(await test.flow()).toMatchObject({ in: 0 });
+  });
+
   it('does not skip an attempt for its own token when its job is claimed again', async () => {
     await test.configure({ lanes: { [ENDPOINT]: { rl: 1, rp: HOUR_MS, rs: 1 } } });
     const { number } = await test.publish(1);

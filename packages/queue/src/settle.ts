@@ -19,12 +19,12 @@ export type Settlement = {
   generation: number;
   /** 1 for the first; attempts go on counting over generations. */
   attempt: number;
-  status: Extract<DeliveryStatus, 'delivered' | 'retrying' | 'dead' | 'cancelled'>;
+  status: Extract<DeliveryStatus, 'delivered' | 'retrying' | 'dead' | 'skipped' | 'cancelled'>;
   reason: Reason;
   statusCode: number;
   /** ms until the next attempt, when retrying. */
   delayMs: number;
-  /** The attempt for the record (attempt-record.ts); absent when nothing was posted. */
+  /** The attempt for the record (attempt-record.ts); absent where there was none, and nothing is to be told of it. */
   attemptRecord?: string | undefined;
   correlationId?: string | undefined;
   retention: Retention;

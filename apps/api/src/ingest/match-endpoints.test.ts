@@ -16,7 +16,7 @@ function config(defaults: AppRecord['defaults'], ...endpoints: Partial<EndpointR
 }
 
 function skips(of: AppConfig, now: number, event: Partial<EventInput> = {}) {
-  return matchEndpoints(of, { type: 'a.b', payload: 1, ...event }, now).map(({ skip }) => skip);
+  return matchEndpoints(of, { type: 'a.b', payload: 1, ...event }, () => true, now).map(({ skip }) => skip);
 }
 
 describe('matchEndpoints', () => {
@@ -45,6 +45,18 @@ describe('matchEndpoints', () => {
     expect(skips(shop, EVENING!, { deliver_at: EVENING! + 10 * 3_600_000 })).toEqual([undefined]);
     expect(skips(shop, DAY!, { deliver_at: EVENING! })).toEqual(['quiet_hours']);
     expect(skips(shop, EVENING!, { deliver_at: DAY! })).toEqual(['quiet_hours']);
+  });
+
+  it('leaves out whose filter says no, and marks those that are left to the worker', () => {
+    const shop = config({}, { filter: 'no' }, { filter: 'open' }, {}, { filter: 'no', enabled: false });
+    const passes = ({ filter }: EndpointRecord) =>
+      filter === 'no' ? false : filter === 'open' ? undefined : true;
+    const event = { type: 'a.b', payload: 1, webhook_url: 'https://example.com/' };
+    expect(matchEndpoints(shop, event, passes)).toEqual([
+      { endpoint: 2, endpointId: 'ep_2', skip: undefined, undecided: true },
+      { endpoint: 3, endpointId: 'ep_3', skip: undefined },
+      { endpoint: 0, endpointId: null, skip: undefined },
+    ]);
   });
 
   it('goes on where this process does not know the time zone', () => {

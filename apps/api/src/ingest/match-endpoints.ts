@@ -8,6 +8,7 @@ import {
 } from '@sealpost/core';
 import { type AppConfig, type EndpointRecord, effectiveQuietHours } from '@sealpost/store';
 import { LRUCache } from 'lru-cache';
+import type { Passes } from './filter-events.ts';
 
 /** Where an event goes: a registered endpoint, or the event's own `webhook_url` (number 0, no id). */
 export type Target = {
@@ -15,20 +16,28 @@ export type Target = {
   endpointId: string | null;
   /** Why nothing is sent there; the delivery is recorded all the same. */
   skip: Reason | undefined;
+  /** Its filter is for the worker to decide. */
+  undecided?: true;
 };
 
 const WEBHOOK_URL: Target = { endpoint: 0, endpointId: null, skip: undefined };
 
-/** All subscribed endpoints, and the `webhook_url` last. @param now ms epoch */
-export function matchEndpoints(config: AppConfig, event: EventInput, now: number = Date.now()): Target[] {
+/** All subscribed endpoints whose filter does not say no, and the `webhook_url` last. @param now ms epoch */
+export function matchEndpoints(
+  config: AppConfig,
+  event: EventInput,
+  passes: Passes,
+  now: number = Date.now(),
+): Target[] {
   const isQuiet = quietLookup(event, now);
-  const targets = config.match(event.type, event.environment).map(
-    (endpoint): Target => ({
-      endpoint: endpoint.number,
-      endpointId: endpoint.id,
-      skip: skipReason(config, endpoint, isQuiet),
-    }),
-  );
+  const targets: Target[] = [];
+  for (const endpoint of config.match(event.type, event.environment)) {
+    const wanted = passes(endpoint);
+    if (wanted === false) continue;
+    const { number, id } = endpoint;
+    const target: Target = { endpoint: number, endpointId: id, skip: skipReason(config, endpoint, isQuiet) };
+    targets.push(wanted ? target : { ...target, undecided: true });
+  }
   if (event.webhook_url !== undefined) targets.push(WEBHOOK_URL);
   return targets;
 }

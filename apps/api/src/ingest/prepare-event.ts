@@ -32,6 +32,9 @@ export type Prepared = {
   targets: Target[];
 };
 
+/** The record is read for each delivery: of more than so many undecided filters it does not say which. */
+const MOST_UNDECIDED = 50;
+
 export function prepareEvent(
   keyring: Keyring,
   config: AppConfig,
@@ -40,7 +43,7 @@ export function prepareEvent(
   targets: Target[],
   waitedFor: boolean,
 ): Prepared {
-  const record = eventRecord(config, draft, number, targets.length, keyring);
+  const record = eventRecord(config, draft, number, targets, keyring);
   const place = { shard: config.shard, number };
   const sealed = sealDeliveries(keyring, place, record, draft.payload, targets, waitedFor);
   return { draft, number, record, targets, ...sealed };
@@ -74,12 +77,12 @@ function eventRecord(
   config: AppConfig,
   draft: Draft,
   number: number,
-  count: number,
+  targets: Target[],
   keyring: Keyring,
 ): EventRecord {
   const { input } = draft;
   const at = Date.now();
-  const record: EventRecord = { a: config.app, n: config.number, t: input.type, at, k: count };
+  const record: EventRecord = { a: config.app, n: config.number, t: input.type, at, k: targets.length };
   const ownId = input.id ?? draft.derivedId;
   if (ownId !== undefined) record.i = ownId;
   if (input.correlation_id !== undefined) record.c = input.correlation_id;
@@ -95,6 +98,8 @@ function eventRecord(
   if (input.webhook_secret !== undefined) {
     record.s = keyring.encrypt(input.webhook_secret, webhookSecretAad(config.app, config.shard, number));
   }
+  const undecided = targets.flatMap((target) => (target.undecided ? [target.endpoint] : []));
+  if (undecided.length > 0) record.f = undecided.length <= MOST_UNDECIDED ? undecided : 1;
   if (input.wire_profile !== undefined) record.w = input.wire_profile;
   if (input.retry !== undefined) record.r = input.retry;
   return record;

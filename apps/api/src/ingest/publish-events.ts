@@ -9,6 +9,7 @@ import {
   type Shard,
   type Shards,
 } from '@sealpost/queue';
+import type { Expressions } from '@sealpost/sandbox';
 import {
   type AppConfig,
   appNotFound,
@@ -22,6 +23,7 @@ import { assertCallerKey } from '../http/authenticate.ts';
 import type { Caller } from '../http/route.ts';
 import { assertMayPublish } from './assert-may-publish.ts';
 import type { FirstAttempts, FirstAttemptsOf } from './await-first-attempts.ts';
+import { PublishFilters } from './filter-events.ts';
 import { type Barrier, makeDurable } from './make-durable.ts';
 import { matchEndpoints, type Target } from './match-endpoints.ts';
 import { admittedOf, type Draft, type Prepared, prepareEvent } from './prepare-event.ts';
@@ -46,6 +48,7 @@ type Options = {
   deliveries: Deliveries;
   keyring: Keyring;
   firstAttempts: FirstAttempts;
+  expressions: Pick<Expressions, 'filterEarly'>;
   retention: Retention;
   barrier: Barrier;
   shed: ShedLoad;
@@ -77,6 +80,7 @@ export class PublishEvents {
     // A test says nothing about what happened: it goes to one endpoint that an operator named.
     if (drafts.some(({ only }) => only === undefined)) assertMayPublish(app, caller);
     this.#options.shed.check(Date.now());
+    const filters = new PublishFilters(this.#options.expressions);
     const results = new Array<Published>(drafts.length);
     let left = drafts.map((_, i) => i);
     let shard: Shard | undefined;
@@ -86,7 +90,7 @@ export class PublishEvents {
       if (!config) throw appNotFound(app);
       assertCallerKey(config, caller);
       shard = this.#options.shards.get(config.shard);
-      const stretch = await this.#publishStretch(shard, config, drafts, left, results);
+      const stretch = await this.#publishStretch(shard, config, filters, drafts, left, results);
       ({ left, failure } = stretch);
       tries = stretch.refused ? tries + 1 : 0;
       if (tries === TRIES) {
@@ -126,11 +130,12 @@ export class PublishEvents {
   async #publishStretch(
     shard: Shard,
     config: AppConfig,
+    filters: PublishFilters,
     drafts: WaitingDraft[],
     todo: number[],
     results: Published[],
   ): Promise<{ left: number[]; refused: boolean; failure: unknown }> {
-    const stretch = this.#stretchOf(config, drafts, todo);
+    const stretch = this.#stretchOf(config, filters, drafts, todo);
     // An event takes as many numbers as it has deliveries, and one at least.
     let next = await this.#numbersOf(shard).take(
       stretch.reduce((sum, { targets }) => sum + size(targets), 0),
@@ -168,13 +173,18 @@ export class PublishEvents {
     return { left: [...refused, ...todo.slice(stretch.length)], refused: refused.length > 0, failure };
   }
 
-  #stretchOf(config: AppConfig, drafts: Draft[], todo: number[]): { index: number; targets: Target[] }[] {
+  #stretchOf(
+    config: AppConfig,
+    filters: PublishFilters,
+    drafts: Draft[],
+    todo: number[],
+  ): { index: number; targets: Target[] }[] {
     const stretch: { index: number; targets: Target[] }[] = [];
     let deliveries = 0;
     for (const index of todo) {
       if (deliveries >= STRETCH) break;
-      const { input, only } = drafts[index]!;
-      const targets = only ? [only] : matchEndpoints(config, input);
+      const { input, payload, only } = drafts[index]!;
+      const targets = only ? [only] : matchEndpoints(config, input, filters.of(input, payload));
       deliveries += size(targets);
       stretch.push({ index, targets });
     }

@@ -63,6 +63,8 @@ describe('POST', () => {
       description: '',
       event_types: [],
       environments: [],
+      filter: null,
+      transform: null,
       headers: {},
       wire_profile: 'standard',
       enabled: true,

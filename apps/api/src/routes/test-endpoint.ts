@@ -1,10 +1,18 @@
-import { memberSpans, SealpostError, testInput, testPayloadField } from '@sealpost/core';
+import {
+  type EventInput,
+  memberSpans,
+  SealpostError,
+  type TestInput,
+  testInput,
+  testPayloadField,
+} from '@sealpost/core';
 import type { z } from 'zod';
 import { preferredWait } from '../http/prefer-wait.ts';
 import { deliveryAnswer, presentDelivery } from '../http/present-delivery.ts';
 import { type Answer, defineRoute, type Route, type RouteContext } from '../http/route.ts';
 import { derivedId } from '../ingest/derive-id.ts';
 import type { Services } from '../services.ts';
+import { dryRunAnswer, tryEndpoint } from './try-endpoint.ts';
 
 /** A test: one event to one endpoint. */
 export function testRoutes(services: Services): Route[] {
@@ -15,10 +23,14 @@ export function testRoutes(services: Services): Route[] {
       tag: 'Endpoints',
       summary: 'Send a test event to one endpoint',
       description:
-        'Whether it is subscribed or not. Answers at once with the delivery; `Prefer: wait=N` waits for it.',
+        'Whether it is subscribed or not, and whatever its filter says. Answers at once with the delivery; `Prefer: wait=N` ' +
+        'waits for it. With `dry_run`, nothing is sent: the answer says what its filter and transform make of the event.',
       access: 'app',
       body: testInput,
-      answers: { 202: { description: 'The delivery.', schema: deliveryAnswer } },
+      answers: {
+        200: { description: 'A dry run: what would be posted.', schema: dryRunAnswer },
+        202: { description: 'The delivery.', schema: deliveryAnswer },
+      },
       handle: (context) => sendTest(services, context),
     }),
   ];
@@ -34,8 +46,12 @@ async function sendTest(
   if (!endpoint) throw new SealpostError('endpoint_not_found', `There is no endpoint ${id}.`);
   const span = memberSpans(context.rawBody).get(testPayloadField(context.body))!;
   const payload = context.rawBody.slice(span[0], span[1]);
+  if (context.body.dry_run) {
+    const answer = await tryEndpoint(services, config, endpoint, context.body, payload, Date.now());
+    return { status: 200, body: answer };
+  }
   const draft = {
-    input: { type: context.body.event_type, payload: undefined },
+    input: eventOf(context.body),
     payload,
     derivedId: derivedId(services, context),
     only: {
@@ -55,5 +71,15 @@ async function sendTest(
     status: 202,
     headers: { location: `/v1/apps/${app}/deliveries/${published.deliveries[0]!.id}` },
     body: presentDelivery(delivery!),
+  };
+}
+
+function eventOf({ event_type: type, environment, attributes, correlation_id }: TestInput): EventInput {
+  return {
+    type,
+    payload: undefined,
+    ...(environment !== undefined && { environment }),
+    ...(attributes !== undefined && { attributes }),
+    ...(correlation_id !== undefined && { correlation_id }),
   };
 }

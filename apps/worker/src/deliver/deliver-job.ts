@@ -1,4 +1,12 @@
-import { formatId, type Keyring, KeyringError, parseId, parseJobId, SealpostError } from '@sealpost/core';
+import {
+  formatId,
+  type Keyring,
+  KeyringError,
+  parseId,
+  parseJobId,
+  SealpostError,
+  type WireBody,
+} from '@sealpost/core';
 import {
   type ClaimResult,
   claim,
@@ -11,11 +19,15 @@ import {
   type Turn,
   webhookSecretAad,
 } from '@sealpost/queue';
+import { type Expressions, SandboxBusy } from '@sealpost/sandbox';
 import type { Configs } from '@sealpost/store';
 import type { Logger } from '@sealpost/telemetry';
 import type { Attempt } from '../attempts.ts';
+import { applyExpressions, type Shaped } from './apply-expressions.ts';
 import { checkSeal } from './check-seal.ts';
+import type { KilledInARow } from './count-killed.ts';
 import { type DisableReason, disableEndpoint } from './disable-endpoint.ts';
+import { eventFacts } from './event-facts.ts';
 import type { HttpClient } from './http-client.ts';
 import type { Destination, Destinations } from './load-endpoint.ts';
 import { type Attempted, hopeless, settleDelivery, settlementOf } from './settle-delivery.ts';
@@ -23,12 +35,17 @@ import { retryPolicyOf, signRequest } from './sign-request.ts';
 
 /** A delivery whose workers died this often while they had it is taken to be what kills them. */
 const LOST_WORKERS = 25;
+/** While too many expressions wait to be evaluated, a delivery comes again after this, ms. */
+const BUSY_MS = 1000;
 
 export type DeliverOptions = {
   keyring: Keyring;
   configs: Configs;
   destinations: Destinations;
   http: HttpClient;
+  expressions: Expressions;
+  /** Of the expressions of endpoints. */
+  killed: KilledInARow;
   retention: Retention;
   /** An endpoint that has only failed for so long, ms, is disabled. */
   disableAfterMs: number;
@@ -68,10 +85,11 @@ export class UnknownKey extends Error {
 }
 
 type Claimed = Extract<ClaimResult, { result: 'run' }>;
+type Attempting = Settlement & { disableEndpoint: DisableReason | undefined };
 type Ready = { event: EventRecord; body: Buffer; destination: Destination };
 
 /**
- * The main path of the worker, for one job: CLAIM → check the seal → sign → POST → classify → SETTLE.
+ * The main path of the worker, for one job: CLAIM → check the seal → filter and transform → sign → POST → classify → SETTLE.
  * @throws UnknownKey; the reason of `stop`; any other error means that the job must be tried again, uncounted
  */
 export async function deliverJob(
@@ -102,7 +120,8 @@ export async function deliverJob(
   };
   const ready = await prepare(options, shard, job, claimed, attempted);
   const settlement =
-    'status' in ready ? ready : await attempt(options, shard, claimed, attempted, ready, events);
+    'status' in ready ? ready : await shapeAndAttempt(options, shard, claimed, attempted, ready, events);
+  if (settlement === 'busy') return { againInMs: BUSY_MS };
   const settled = await settleDelivery(shard, settlement, options.stop);
   options.fault('after-settle');
   events.onTurn(settled);
@@ -166,6 +185,38 @@ async function prepare(
   }
 }
 
+/** What its endpoint's expressions say of a delivery, and one POST if they let it go. `busy`: to be tried again later. */
+async function shapeAndAttempt(
+  options: DeliverOptions,
+  shard: Shard,
+  claimed: Claimed,
+  attempted: Attempted,
+  ready: Ready,
+  events: DeliverEvents,
+): Promise<Attempting | 'busy'> {
+  const { event, body, destination } = ready;
+  const { delivery, sequence } = claimed;
+  const facts = () => eventFacts({ shard: shard.number, eventNumber: delivery.event, event, body, sequence });
+  let shaped: Shaped;
+  try {
+    shaped = await applyExpressions(options, event, destination, facts);
+  } catch (error) {
+    if (error instanceof SandboxBusy) {
+      options.logger.warn(
+        { err: error, app: event.a },
+        'an expression waits for the sandbox; its delivery comes again',
+      );
+      return 'busy';
+    }
+    throw error;
+  }
+  if ('body' in shaped) return attempt(options, shard, claimed, attempted, ready, shaped.body, events);
+  const { ends, reason, detail, disable } = shaped;
+  const settlement = hopeless(attempted, ends, reason, detail, options, options.now());
+  logAttempt(options.logger, shard, attempted, event, destination, settlement, 0);
+  return { ...settlement, disableEndpoint: disable ? 'expression_killed' : undefined };
+}
+
 /** One POST, and what it means. */
 async function attempt(
   options: DeliverOptions,
@@ -173,16 +224,20 @@ async function attempt(
   claimed: Claimed,
   attempted: Attempted,
   { event, body, destination }: Ready,
+  transformed: WireBody | undefined,
   events: DeliverEvents,
-): Promise<Settlement & { disableEndpoint: DisableReason | undefined }> {
+): Promise<Attempting> {
   const { delivery } = claimed;
   const request = signRequest({
     shard: shard.number,
+    number: attempted.number,
     event,
     eventNumber: delivery.event,
+    sequence: claimed.sequence,
     body,
     destination,
     webhookSecret: webhookSecret(options.keyring, shard, delivery.event, event, destination),
+    transformed,
     now: options.now(),
   });
   events.onAttempt({
@@ -199,7 +254,7 @@ async function attempt(
 
   const retry = retryPolicyOf(event, destination);
   const retriesLeft = retry.max_retries - (delivery.attempts - delivery.retryBase);
-  const settlement = settlementOf(attempted, outcome, retry, retriesLeft, request.ownHeaders, options);
+  const settlement = settlementOf(attempted, outcome, retry, retriesLeft, request.sent, options);
   logAttempt(options.logger, shard, attempted, event, destination, settlement, outcome.durationMs);
   return settlement;
 }

@@ -1,8 +1,11 @@
 import type { DeliverOptions } from './deliver-job.ts';
 import type { Destination } from './load-endpoint.ts';
 
-/** `gone`: its receiver answered 410. `failing`: it has only failed for SEALPOST_DISABLE_AFTER_HOURS. */
-export type DisableReason = 'gone' | 'failing';
+/**
+ * `gone`: its receiver answered 410. `failing`: it has only failed for SEALPOST_DISABLE_AFTER_HOURS. `expression_killed`: its
+ * filter or transform had to be ended, in several deliveries in a row.
+ */
+export type DisableReason = 'gone' | 'failing' | 'expression_killed';
 
 /**
  * An endpoint to which nothing shall be sent any more is disabled, and its backlog held. Never fails: what has been

@@ -3,6 +3,7 @@ import * as fields from './fields.ts';
 import { quietHours, rateLimit } from './flow.ts';
 import { metadata } from './records.ts';
 import { retryPolicy } from './retry.ts';
+import { wireProfile } from './wire-profile.ts';
 
 const MAX_ENDPOINTS = 100_000;
 
@@ -18,13 +19,21 @@ const defaults = z
 export const appInput = z
   .strictObject({
     name: fields.name.nullable().exactOptional(),
-    wire_profile: fields.wireProfile.exactOptional(),
+    wire_profile: wireProfile.exactOptional(),
     signing_secret: fields.secret
       .nullable()
       .exactOptional()
       .describe('Used where an endpoint has none. Left out, the stored one is kept; null removes it.'),
     defaults: defaults.default({}),
     max_endpoints: z.int().min(0).max(MAX_ENDPOINTS).nullable().exactOptional(),
+    disable_idle_endpoints: z
+      .boolean()
+      .nullable()
+      .exactOptional()
+      .describe(
+        'Disable an endpoint that has had no delivery for 30 days. Left out or null: as its wire profile says; only ' +
+          '`taskflow` does.',
+      ),
     operational_events: z
       .boolean()
       .default(false)

@@ -10,7 +10,7 @@ import {
   testInput,
   testPayloadField,
 } from './endpoint.ts';
-import { inputParser, NOT_SUPPORTED_YET } from './parse.ts';
+import { inputParser } from './parse.ts';
 
 const parser = inputParser({ httpsOnly: false, policy: new AddressPolicy() });
 const url = 'https://example.com/hook';
@@ -72,22 +72,24 @@ describe.each([
   });
 });
 
-describe('fields that are not built yet', () => {
-  it.each([
-    { filter: 'true' },
-    { transform: 'payload' },
-    { wire_profile: 'flock' },
-    { wire_profile: { signature: 'standard' } },
-  ])('%j is refused by name', (field) => {
-    const path = Object.keys(field)[0]!;
-    for (const schema of [endpointInput, endpointPut, endpointPatch])
-      expect(errorsOf(schema, { url, ...field })).toEqual([{ path, message: NOT_SUPPORTED_YET }]);
-  });
+describe('a filter and a transform', () => {
+  const schemas = [endpointInput, endpointPut, endpointPatch];
 
-  it('an unknown profile is just that', () => {
-    expect(errorsOf(endpointInput, { url, wire_profile: 'x' })).toEqual([
-      { path: 'wire_profile', message: 'must be one of standard, raw' },
-    ]);
+  it.each([{ filter: 'payload.n > 1' }, { filter: null }, { transform: 'payload' }, { transform: null }])(
+    '%j is taken',
+    (field) => {
+      for (const schema of schemas) expect(errorsOf(schema, { url, ...field })).toEqual([]);
+    },
+  );
+
+  it.each([
+    [{ filter: '1 + 1' }, 'is a int, where a filter is true or false'],
+    [{ filter: '' }, 'is empty: leave it out, or give null'],
+    [{ filter: 5 }, 'must be a string'],
+    [{ transform: 'payload.' }, 'is no valid CEL at its end: Expected IDENTIFIER, got EOF'],
+  ])('%j is refused at its own path', (field, message) => {
+    const path = Object.keys(field)[0]!;
+    for (const schema of schemas) expect(errorsOf(schema, { url, ...field })).toEqual([{ path, message }]);
   });
 });
 

@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import { type ExpressionKind, expressionProblem, MAX_SOURCE_BYTES } from '../expressions/index.ts';
 import * as fields from './fields.ts';
 import { maxConcurrency, quietHours, rateLimit } from './flow.ts';
-import { headers, metadata } from './records.ts';
+import { attributes, headers, metadata } from './records.ts';
 import { retryPolicy } from './retry.ts';
+import { wireProfile } from './wire-profile.ts';
 
 const MAX_PATTERNS = 256;
 const MAX_ENVIRONMENTS = 100;
@@ -20,6 +22,22 @@ const environments = z
 const ordered = z
   .boolean()
   .describe('Deliver one after the other in order of acceptance; one that fails holds up those behind it.');
+
+const filter = expression('filter').describe(
+  'A CEL expression: only events for which it is true are delivered. See docs/expressions.md.',
+);
+const transform = expression('transform').describe(
+  'A CEL expression whose result is the body, in place of the wire profile’s: a text as it stands, anything else as JSON.',
+);
+
+/** Whatever passes here can be evaluated: it is refused when it is saved, not when an event comes. */
+function expression(kind: ExpressionKind) {
+  const schema = z.string().check((ctx) => {
+    const message = expressionProblem(ctx.value, kind);
+    if (message !== undefined) ctx.issues.push({ code: 'custom', input: ctx.value, message });
+  });
+  return schema.meta({ minLength: 1, maxLength: MAX_SOURCE_BYTES[kind] });
+}
 
 /** Null says something here: no limit, although the app may have one. */
 const flow = {
@@ -41,9 +59,11 @@ const whole = {
   description: fields.description.default(''),
   event_types: eventTypes.default([]),
   environments: environments.default([]),
+  filter: filter.nullable().exactOptional(),
+  transform: transform.nullable().exactOptional(),
   headers: headers.default({}),
   secret: fields.secret.exactOptional(),
-  wire_profile: fields.wireProfile.exactOptional(),
+  wire_profile: wireProfile.exactOptional(),
   enabled: enabled.default(true),
   timeout_seconds: fields.timeoutSeconds.exactOptional(),
   retry: retryPolicy.exactOptional(),
@@ -55,9 +75,9 @@ const whole = {
 export const endpointInput = z.strictObject(whole).meta({
   id: 'EndpointInput',
   description:
-    'A receiver. `wire_profile`, `timeout_seconds`, `retry`, `rate_limit` and `quiet_hours` come from the app where ' +
-    'they are left out; a `secret` is then generated. A `rate_limit` or `quiet_hours` of null: none, whatever the ' +
-    'app has.',
+    'A receiver. `wire_profile`, `timeout_seconds`, `retry`, `rate_limit` and `quiet_hours` come from the app, or its ' +
+    'wire profile, where they are left out; a `secret` is then generated. A `rate_limit` or `quiet_hours` of null: ' +
+    'none, whatever the app has.',
 });
 
 export const endpointPut = z.strictObject(whole).meta({
@@ -74,9 +94,11 @@ export const endpointPatch = z
     description: fields.description.nullable().exactOptional(),
     event_types: eventTypes.nullable().exactOptional(),
     environments: environments.nullable().exactOptional(),
+    filter: filter.nullable().exactOptional(),
+    transform: transform.nullable().exactOptional(),
     headers: headers.nullable().exactOptional(),
     secret: fields.secret.nullable().exactOptional(),
-    wire_profile: fields.wireProfile.nullable().exactOptional(),
+    wire_profile: wireProfile.nullable().exactOptional(),
     enabled: enabled.exactOptional(),
     timeout_seconds: fields.timeoutSeconds.nullable().exactOptional(),
     retry: retryPolicy.nullable().exactOptional(),
@@ -116,6 +138,10 @@ export const testInput = z
     event_type: fields.eventType,
     payload: z.unknown().exactOptional().describe('Any JSON value.'),
     sample_data: z.unknown().exactOptional().describe('Another name of `payload`.'),
+    environment: fields.environment.exactOptional(),
+    attributes: attributes.exactOptional(),
+    correlation_id: fields.correlationId.exactOptional(),
+    dry_run: z.boolean().default(false).describe('Publishes nothing: the answer says what would be posted.'),
   })
   .check(({ value, issues }) => {
     if ('payload' in value === 'sample_data' in value) {
@@ -123,7 +149,10 @@ export const testInput = z
       issues.push({ code: 'custom', path: ['payload'], input: value, message });
     }
   })
-  .meta({ id: 'TestInput', description: 'One delivery to this endpoint, subscribed or not.' });
+  .meta({
+    id: 'TestInput',
+    description: 'One delivery to this endpoint, subscribed or not, whatever its filter says.',
+  });
 
 export type TestInput = z.infer<typeof testInput>;
 

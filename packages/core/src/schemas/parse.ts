@@ -2,11 +2,6 @@ import type { z } from 'zod';
 import { checkUrl, type UrlRule } from '../address-policy.ts';
 import { type ErrorCode, type FieldError, SealpostError } from '../errors.ts';
 
-export const NOT_SUPPORTED_YET = 'is not supported yet';
-
-/** Fields of the design that are not built yet: refused by name, where another unknown field is just unknown. */
-const LATER_FIELDS = new Set(['filter', 'transform']);
-
 /** Fields that hold the URL of a receiver. */
 const URL_FIELDS = ['url', 'webhook_url'] as const;
 
@@ -72,10 +67,7 @@ export function issuesToFieldErrors(error: z.ZodError): FieldError[] {
   for (const issue of error.issues) {
     const unknown = issue.code === 'unrecognized_keys' ? issue.keys.slice(0, MAX_ERRORS) : [];
     for (const key of unknown) {
-      messages.set(
-        formatPath([...issue.path, key]),
-        LATER_FIELDS.has(key) ? NOT_SUPPORTED_YET : 'is not a known field',
-      );
+      messages.set(formatPath([...issue.path, key]), 'is not a known field');
     }
     const path = formatPath(issue.path);
     if (unknown.length === 0 && !messages.has(path)) messages.set(path, issue.message);
@@ -103,7 +95,7 @@ const TYPE_NAMES: Record<string, string> = {
 const SIZE_UNITS: Record<string, string> = { string: ' characters', array: ' entries' };
 
 /** What is wrong with a field, to be read after its path. Zod asks where a schema brings no message of its own. */
-function issueMessage(issue: z.core.$ZodRawIssue): string | undefined {
+export function issueMessage(issue: z.core.$ZodRawIssue): string | undefined {
   if (issue.code === 'custom') return issue.message;
   if (issue.input === undefined) return 'is required';
   switch (issue.code) {

@@ -155,6 +155,13 @@ local function date_token(lane, number, attempt)
   redis.call('ZADD', p .. 'tok:' .. lane.name, 'XX', 'LT', int(now), int(number) .. ':' .. int(attempt))
 end
 
+-- Nothing was posted: as if it had not been admitted. A token that it lost to a dead worker stays.
+local function give_back(lane, number, attempt)
+  redis.call('ZREM', p .. 'tok:' .. lane.name, int(number) .. ':' .. int(attempt))
+  local interval = not lane.rs and pace(lane)
+  if interval and lane.ta then lane.ta = lane.ta - interval end
+end
+
 -- Quiet hours come from a worker that knows time zones; a period that has passed says nothing of the next.
 local function quiet_unknown(lane) return lane.qh and (not lane.qu or now >= lane.qu) end
 local function is_quiet(lane) return lane.qh and lane.qf and lane.qf <= now and now < lane.qu end

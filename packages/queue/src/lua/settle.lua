@@ -1,6 +1,6 @@
 -- SETTLE: records an attempt, moves its delivery on, teaches its lane, and admits what now has room.
 -- ARGV: 1 delivery number  2 generation  3 attempt number  4 new status  5 reason  6 HTTP status or 0
---       7 ms until the next attempt (status retrying)  8 attempt as JSON, or '' when there was none and the delivery just ends
+--       7 ms until the next attempt (status retrying)  8 attempt as JSON, or '' when there was none, and nothing is to be told of why it ends
 --       9 correlation id or ''  10 retention of records, ms  11 retention of bodies, ms
 --       12 ms after its due time by which a retry must have moved
 --       13 what the attempt says of the receiver: 'success', 'failure' (timeout, network, 5xx), 'overload' (429), 'answer'
@@ -111,7 +111,10 @@ d.reason, d.code = tonumber(ARGV[5]), tonumber(ARGV[6])
 local holds = lane['or'] and status == RETRYING and d.endpoint > 0
 -- A failed probe uses up no retry, and the next one is another delivery.
 local spared = lane.cl and probing and says == 'failure'
-if lane.rl then date_token(lane, number, attempt) end
+if lane.rl then
+  local posted = says ~= '' or tonumber(ARGV[6]) > 0
+  if posted then date_token(lane, number, attempt) else give_back(lane, number, attempt) end
+end
 leave(d, lane)
 if says ~= '' then learn() end
 if spared then

@@ -1,0 +1,135 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { type Answer, BEGUN } from './child.ts';
+
+/** An evaluation may take this long once it has begun, ms. */
+const RUN_MS = 50;
+/** And this long until it has begun: the time to start a process on a busy machine. */
+const BEGIN_MS = 10_000;
+const HEAP_MB = 64;
+
+const CHILD = fileURLToPath(new URL('./child.ts', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+
+/** How Node is started for it. */
+export const CHILD_ARGS = [
+  `--max-old-space-size=${HEAP_MB}`,
+  '--disable-proto=delete',
+  '--disallow-code-generation-from-strings',
+  '--permission',
+  // Its code, and nothing of what else may lie beside it: data, keys, settings.
+  `--allow-fs-read=${ROOT}packages/*`,
+  `--allow-fs-read=${ROOT}node_modules/*`,
+  `--allow-fs-read=${ROOT}package.json`,
+];
+
+/** `time`: it took longer than it may. `died`: out of memory, mostly. `unbegun`: no fault of the expression. */
+export type Killed = { killed: 'time' | 'died' | 'unbegun' };
+
+type Running = { resolve: (answer: Answer | Killed) => void; begun: boolean; timer: NodeJS.Timeout };
+
+/** One process that evaluates one expression at a time; started when there is one, and again after it was killed. */
+export class SandboxChild {
+  #process: ChildProcess | undefined;
+  #running: Running | undefined;
+  #output = '';
+
+  /** Process id, while there is one. */
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  /** @param line a Request as JSON. To be called when the one before has been answered. Never rejects. */
+  async run(line: string): Promise<Answer | Killed> {
+    let child: ChildProcess;
+    try {
+      child = this.#process ?? this.#start();
+    } catch {
+      // No more processes or files may be opened. Failure policy: as any that does not begin, it is tried again later.
+      this.#end('unbegun');
+      return { killed: 'unbegun' };
+    }
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#end('unbegun'), BEGIN_MS);
+      this.#running = { resolve, begun: false, timer };
+      this.#hold(child, true);
+      child.stdin!.write(`${line}\n`);
+    });
+  }
+
+  close(): void {
+    this.#end('unbegun');
+  }
+
+  #start(): ChildProcess {
+    const child = spawn(process.execPath, [...CHILD_ARGS, CHILD], {
+      cwd: ROOT,
+      env: {},
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    this.#process = child;
+    this.#output = '';
+    child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+      if (child === this.#process) this.#read(text);
+    });
+    const gone = () => {
+      if (child === this.#process) this.#end(this.#running?.begun ? 'died' : 'unbegun');
+    };
+    child.on('exit', gone).on('error', gone);
+    // What is written to one that has died: `exit` tells of it.
+    child.stdin!.on('error', () => {});
+    this.#hold(child, false);
+    return child;
+  }
+
+  #read(text: string): void {
+    this.#output += text;
+    for (let end = this.#output.indexOf('\n'); end >= 0; end = this.#output.indexOf('\n')) {
+      const line = this.#output.slice(0, end);
+      this.#output = this.#output.slice(end + 1);
+      if (line === BEGUN) this.#begin();
+      else if (!line.startsWith('{') || !line.endsWith('}')) this.#end('died');
+      else this.#settle(JSON.parse(line) as Answer);
+    }
+  }
+
+  #begin(): void {
+    const running = this.#running;
+    if (!running) return;
+    running.begun = true;
+    clearTimeout(running.timer);
+    running.timer = setTimeout(() => {
+      // When it was this process that was busy, the answer has come meanwhile and is read first.
+      setImmediate(() => {
+        if (running === this.#running) this.#end('time');
+      });
+    }, RUN_MS);
+  }
+
+  #end(killed: Killed['killed']): void {
+    const child = this.#process;
+    this.#process = undefined;
+    child?.kill('SIGKILL');
+    this.#settle({ killed });
+  }
+
+  #settle(answer: Answer | Killed): void {
+    const running = this.#running;
+    if (!running) return;
+    clearTimeout(running.timer);
+    this.#running = undefined;
+    if (this.#process) this.#hold(this.#process, false);
+    running.resolve(answer);
+  }
+
+  /** An idle one does not keep this process from ending. */
+  #hold(child: ChildProcess, busy: boolean): void {
+    // Pipes to a child are sockets, which the types do not tell.
+    const held = [child, child.stdin as Socket | null, child.stdout as Socket | null];
+    for (const part of held) {
+      if (busy) part?.ref();
+      else part?.unref();
+    }
+  }
+}
