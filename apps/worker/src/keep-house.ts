@@ -1,30 +1,46 @@
 import { cancelDeleted, expire, type Retention, reconcile, type Shard } from '@sealpost/queue';
-import { feedReplays } from '@sealpost/store';
+import { type Configs, disableIdle, feedReplays, type IdleStep, takeIdleTurn } from '@sealpost/store';
 import type { Logger } from '@sealpost/telemetry';
 
 /** How often a shard is looked after, ms. Each worker does it, so it goes on while any lives. */
 const EVERY_MS = 1000;
 /** Dropping what is past its retention is not urgent. */
 const EXPIRE_EVERY = 10;
+/** Asking whether it is time to look for idle endpoints, once an hour, is still less so. */
+const IDLE_EVERY = 60;
 /** How much is looked at in one round: a long backlog must not keep Redis busy. */
 const MOST_STRETCHES = 20;
 /** What was deleted should be gone soon. */
 const MOST_CANCELLED = 100;
 
-/** Looks after one shard: orphaned deliveries, backlogs of what was deleted, replays, retention. */
+export type HousekeeperOptions = {
+  retention: Retention;
+  configs: Configs;
+  logger: Logger;
+  /** ms epoch. */
+  now: () => number;
+};
+
+/** Looks after one shard: orphaned deliveries, backlogs of what was deleted, replays, retention, idle endpoints. */
 export class Housekeeper {
   readonly #shard: Shard;
   readonly #retention: Retention;
+  readonly #configs: Configs;
   readonly #logger: Logger;
+  readonly #now: () => number;
+  /** The look for idle endpoints that this worker is at. */
+  #idle: AsyncGenerator<IdleStep> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
   #round = 0;
   #stopped = false;
 
-  constructor(shard: Shard, retention: Retention, logger: Logger) {
+  constructor(shard: Shard, { retention, configs, logger, now }: HousekeeperOptions) {
     this.#shard = shard;
     this.#retention = retention;
+    this.#configs = configs;
     this.#logger = logger;
+    this.#now = now;
   }
 
   start(): void {
@@ -45,7 +61,9 @@ export class Housekeeper {
     await this.#chore(() => this.#reconcile());
     await this.#chore(() => this.#cancelDeleted());
     await this.#chore(() => this.#replay());
-    if (this.#round++ % EXPIRE_EVERY === 0) await this.#chore(() => this.#expire());
+    if (this.#round % EXPIRE_EVERY === 0) await this.#chore(() => this.#expire());
+    if (this.#idle || this.#round % IDLE_EVERY === 0) await this.#chore(() => this.#disableIdle());
+    this.#round++;
   }
 
   async #reconcile(): Promise<void> {
@@ -73,6 +91,22 @@ export class Housekeeper {
   async #expire(): Promise<void> {
     for (let round = 0; round < MOST_STRETCHES && !this.#stopped; round++) {
       if ((await expire(this.#shard)) === 0) return;
+    }
+  }
+
+  /** Goes on in the next round, where there is more than one is for. */
+  async #disableIdle(): Promise<void> {
+    const { number: shard } = this.#shard;
+    if (!this.#idle && (await takeIdleTurn(this.#shard)))
+      this.#idle = disableIdle(this.#shard, this.#configs, this.#now);
+    for (let round = 0; round < MOST_STRETCHES && this.#idle && !this.#stopped; round++) {
+      // One that has failed is at its end: it says so when it is asked again.
+      const { done, value } = await this.#idle.next();
+      if (done) this.#idle = undefined;
+      else if (value.error !== undefined)
+        this.#logger.warn({ err: value.error, shard, app: value.app }, 'could not look for idle endpoints');
+      else if (value.disabled.length > 0)
+        this.#logger.warn({ shard, app: value.app, endpoints: value.disabled }, 'disabled idle endpoints');
     }
   }
 

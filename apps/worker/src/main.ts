@@ -1,9 +1,11 @@
 import { once } from 'node:events';
 import { AddressPolicy, Keyring, SettingsError } from '@sealpost/core';
 import { checkServer, connect, Shards, whenReady } from '@sealpost/queue';
+import { Expressions } from '@sealpost/sandbox';
 import { Configs } from '@sealpost/store';
 import { createLogger, type Logger } from '@sealpost/telemetry';
 import { readWorkerSettings, type WorkerSettings } from './config.ts';
+import { KilledInARow } from './deliver/count-killed.ts';
 import type { DeliverOptions } from './deliver/deliver-job.ts';
 import { Destinations } from './deliver/load-endpoint.ts';
 import { createGotClient } from './deliver/post-delivery.ts';
@@ -40,6 +42,7 @@ async function main(): Promise<void> {
     policy: new AddressPolicy(settings.allowSubnets),
     allowHttp: !settings.httpsOnly,
   });
+  const expressions = new Expressions();
   const server = new ShardServer({
     shards,
     redisUrls: settings.redisUrls,
@@ -47,7 +50,7 @@ async function main(): Promise<void> {
     retention: settings.retention,
     maxAgeMs: settings.maxAgeMs,
     logger,
-    deliver: deliverOptions(settings, keyring, shards, http, logger, stop.signal),
+    deliver: deliverOptions(settings, keyring, shards, http, expressions, logger, stop.signal),
     onUnknownKey: () => {
       state.unknownKeyAt = Date.now();
     },
@@ -79,6 +82,7 @@ async function main(): Promise<void> {
     await server.stop();
     clearTimeout(finish);
     http.close();
+    expressions.close();
     health.close();
     client.disconnect();
     logger.info('drained');
@@ -93,6 +97,7 @@ function deliverOptions(
   keyring: Keyring,
   shards: Shards,
   http: DeliverOptions['http'],
+  expressions: Expressions,
   logger: Logger,
   stop: AbortSignal,
 ): DeliverOptions {
@@ -102,6 +107,8 @@ function deliverOptions(
     configs: new Configs({ shards, keyring, shardsForNewApps: 1 }),
     destinations: new Destinations(keyring),
     http,
+    expressions,
+    killed: new KilledInARow(),
     retention: settings.retention,
     disableAfterMs: settings.disableAfterMs,
     logger,

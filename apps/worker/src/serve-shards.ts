@@ -99,7 +99,12 @@ export class ShardServer {
       logger,
       onUnknownKey,
     });
-    const housekeeper = new Housekeeper(shard, retention, logger);
+    const housekeeper = new Housekeeper(shard, {
+      retention,
+      configs: deliver.configs,
+      logger,
+      now: deliver.now,
+    });
     this.#served.set(number, { consumer, housekeeper, pump });
     await pump.start();
     if (this.#stopped) return;

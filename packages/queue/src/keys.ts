@@ -35,6 +35,9 @@
  * | `replays` | hash | endpoint → its replay that runs |
  * | `rpl:{replay}` | hash | a replay: what it looks for, how far it has come, what became of it; kept like a record |
  * | `ri:{request}` | string | a request for a replay, by an HMAC of its idempotency key → the replay; 24 h |
+ * | `idle` | hash | app → its name, of those in which endpoints are disabled when they are idle |
+ * | `idle:{app}` | hash | endpoint → ms epoch up to which it is known to have had deliveries, of each that is watched |
+ * | `idle:turn` | string | somebody looks after idle endpoints in this hour |
  * | `doomed` | hash | owners whose open deliveries are being cancelled → position reached |
  * | `expiry` | zset | buckets with nothing open, by the time at which they are dropped |
  */

@@ -41,6 +41,7 @@ export function appRecord(
       ...(quietHours !== undefined && { quietHours }),
     },
     maxEndpoints: input.max_endpoints ?? null,
+    ...(typeof input.disable_idle_endpoints === 'boolean' && { disableIdle: input.disable_idle_endpoints }),
     operationalEvents: input.operational_events,
     metadata: input.metadata,
     createdAt: config?.record.createdAt ?? now,
@@ -59,7 +60,7 @@ function signingSecret(
   if (secret === REDACTED) throw invalidSecret('is redacted, and no value is stored for it');
   if (secret !== null) return keyring.encrypt(secret, { app, record: 'app', field: 'signing_secret' });
   const depending = [...(config?.endpoints.values() ?? [])].filter(
-    ({ secrets }) => secrets.length === 0,
+    ({ secrets, secretOptional }) => secrets.length === 0 && !secretOptional,
   ).length;
   if (depending > 0) {
     throw invalidSecret(`cannot be removed: ${depending} endpoints have no secret of their own`);

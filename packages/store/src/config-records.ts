@@ -5,14 +5,14 @@ import {
   type RateLimit,
   type RetryPolicy,
   SealpostError,
-  type WireProfileName,
+  type WireProfileSetting,
 } from '@sealpost/core';
 
 /** Settings of an app, as stored. `signingSecret` and other `…Sealed` values are encrypted (Keyring.encrypt). */
 export type AppRecord = {
   app: string;
   name: string | null;
-  wireProfile: WireProfileName;
+  wireProfile: WireProfileSetting;
   signingSecretSealed: string | null;
   /** What counts for endpoints that say nothing themselves. */
   defaults: {
@@ -22,6 +22,8 @@ export type AppRecord = {
     quietHours?: QuietHours;
   };
   maxEndpoints: number | null;
+  /** Whether endpoints without a delivery for 30 days are disabled. Absent: as their wire profile says. */
+  disableIdle?: boolean;
   /** Whether events about its own endpoints are published in this app. */
   operationalEvents: boolean;
   metadata: Record<string, unknown>;
@@ -43,11 +45,17 @@ export type EndpointRecord = {
   description: string | null;
   eventTypes: string[];
   environments: string[];
+  /** CEL; absent: none. */
+  filter?: string;
+  transform?: string;
   /** Values are encrypted. */
   headersSealed: Record<string, string>;
   /** The present one first; none: the app's signing secret counts. */
   secrets: EndpointSecret[];
-  wireProfile: WireProfileName | null;
+  /** With neither a secret of its own nor its app's, nothing is signed; any other endpoint always has one of the two. */
+  secretOptional?: true;
+  /** null: its app's. */
+  wireProfile: WireProfileSetting | null;
   enabled: boolean;
   /** Why Sealpost disabled it itself. */
   disabledReason: string | null;

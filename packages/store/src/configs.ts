@@ -12,6 +12,7 @@ import {
   sealRecord,
 } from './config-records.ts';
 import { forgetEntry } from './forget-entry.ts';
+import { beginsToWatch } from './idle-policy.ts';
 import { laneChanges } from './lane-settings.ts';
 
 /** Apps whose config a process keeps in memory. */
@@ -238,7 +239,8 @@ export class Configs {
     for (const [id, endpoint] of Object.entries(change.endpoints ?? {})) put(id, endpoint);
     for (const [hash, key] of Object.entries(change.keys ?? {})) put(`k:${hash}`, key);
     const doom = Object.fromEntries(lanes.end.map((number) => [number, 'endpoint']));
-    return JSON.stringify({ ...lanes, set, del, doom });
+    const idle = beginsToWatch(config, change) ? { idle: config.app } : {};
+    return JSON.stringify({ ...lanes, ...idle, set, del, doom });
   }
 }
 

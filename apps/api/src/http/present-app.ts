@@ -1,4 +1,4 @@
-import { retryPolicy } from '@sealpost/core';
+import { retryPolicy, wireProfile } from '@sealpost/core';
 import { type AppRecord, type KeyRecord, REDACTED } from '@sealpost/store';
 import { z } from 'zod';
 import { quietHoursAnswer, rateLimitAnswer } from './present-flow.ts';
@@ -9,7 +9,7 @@ export const appAnswer = z
   .object({
     id: z.string(),
     name: z.string().nullable(),
-    wire_profile: z.string(),
+    wire_profile: wireProfile,
     signing_secret: z.literal(REDACTED).nullable().describe('null: there is none. Its value is never shown.'),
     defaults: z.object({
       retry: retryPolicy.optional(),
@@ -17,7 +17,16 @@ export const appAnswer = z
       rate_limit: rateLimitAnswer.optional(),
       quiet_hours: quietHoursAnswer.optional(),
     }),
-    max_endpoints: z.int().nullable().describe('null: no limit.'),
+    max_endpoints: z
+      .int()
+      .nullable()
+      .describe('null: no limit but that of the wire profile; `taskflow` allows 10.'),
+    disable_idle_endpoints: z
+      .boolean()
+      .nullable()
+      .describe(
+        'Whether endpoints without a delivery for 30 days are disabled. null: as the wire profile says.',
+      ),
     operational_events: z.boolean().describe('Whether events about its own endpoints are published in it.'),
     metadata: z.record(z.string(), z.unknown()),
     created_at: time,
@@ -47,6 +56,7 @@ export function presentApp(record: AppRecord): z.output<typeof appAnswer> {
       ...(quietHours !== undefined && { quiet_hours: quietHours }),
     },
     max_endpoints: record.maxEndpoints,
+    disable_idle_endpoints: record.disableIdle ?? null,
     operational_events: record.operationalEvents,
     metadata: record.metadata,
     created_at: new Date(record.createdAt).toISOString(),

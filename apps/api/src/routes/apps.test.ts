@@ -42,6 +42,7 @@ describe('PUT /v1/apps/{app}', () => {
       signing_secret: null,
       defaults: {},
       max_endpoints: null,
+      disable_idle_endpoints: null,
       operational_events: false,
       metadata: {},
       created_at: at,
@@ -59,6 +60,7 @@ describe('PUT /v1/apps/{app}', () => {
         quiet_hours: { start_hour: 22, end_hour: 8, timezone: 'Europe/Berlin', during: 'hold' },
       },
       max_endpoints: 3,
+      disable_idle_endpoints: true,
       operational_events: true,
       metadata: { plan: 'big', constructor: 'x' },
     };

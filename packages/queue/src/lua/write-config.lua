@@ -2,6 +2,7 @@
 -- ARGV: 1 app (owner number)  2 version read, 0 for an app that is not there yet
 --       3 JSON {set: {field: value}, del: [field], doom: {owner: 'endpoint'|'app'}, tombstone: bool,
 --               lanes: {endpoint: all settings of its lane (lane.lua)}, reopen: [endpoint] whose lanes close no more,
+--               idle: the app's name, when idle endpoints of it are to be disabled from now on,
 --               end: [endpoint] whose lanes end, outbox: [{t: event type, e: endpoint, …}]}
 --       4 a name for this change, so that it is made once however often it is sent
 -- Returns the new version, or 0: read again.
@@ -16,10 +17,13 @@ local next_version = math.max(version + 1, now)
 if change.tombstone then
   redis.call('DEL', key)
   redis.call('HSET', key, 'gone', '1')
+  redis.call('HDEL', p .. 'idle', ARGV[1])
+  redis.call('UNLINK', p .. 'idle:' .. ARGV[1])
 end
 redis.call('HSET', key, 'v', int(next_version), 'change', ARGV[4])
 for field, value in pairs(change.set or {}) do redis.call('HSET', key, field, value) end
 for _, field in ipairs(change.del or {}) do redis.call('HDEL', key, field) end
+if change.idle then redis.call('HSET', p .. 'idle', ARGV[1], change.idle) end
 
 local SETTINGS = { 'mc', 'or', 'rl', 'rp', 'rs', 'qh', 'qs', 'ps', 'off' }
 local function configure(lane, settings)
@@ -49,6 +53,7 @@ for _, endpoint in ipairs(change['end'] or {}) do
   redis.call('UNLINK', p .. 'lane:' .. name, p .. 'q:' .. name, p .. 'r:' .. name, p .. 'y:' .. name, p .. 's:' .. name,
     p .. 'tok:' .. name)
   redis.call('ZREM', p .. 'wake', name)
+  redis.call('HDEL', p .. 'idle:' .. ARGV[1], name)
   -- Known until its turn takes it from the ring, so that what still comes back to it puts it there but once.
   if in_ring then redis.call('HSET', p .. 'lane:' .. name, 'rg', in_ring) end
 end
