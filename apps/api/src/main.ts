@@ -4,11 +4,16 @@ import { Server as TcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AddressPolicy, inputParser, Keyring, SealpostError } from '@sealpost/core';
 import { checkDurability, checkServer, connect, type RedisClient, Shards, whenReady } from '@sealpost/queue';
+import { Expressions } from '@sealpost/sandbox';
 import { Configs, DEFAULT_APP, Deliveries, Events, ensureApp, Idempotency } from '@sealpost/store';
 import { createLogger, type Logger } from '@sealpost/telemetry';
 import { ADMIN_PATH, adminRouter } from './admin/admin-router.ts';
 import { createApp } from './app.ts';
 import { readApiSettings, type Settings } from './config.ts';
+import { aifaiRoutes } from './dialects/aifai/routes.ts';
+import { flagshipRoutes } from './dialects/flagship/routes.ts';
+import { flockRoutes } from './dialects/flock/routes.ts';
+import { taskflowRoutes } from './dialects/taskflow/routes.ts';
 import { Authenticator } from './http/authenticate.ts';
 import { presentProblem } from './http/problem.ts';
 import type { Route } from './http/route.ts';
@@ -102,6 +107,7 @@ async function createServices(
   const events = new Events();
   const deliveries = new Deliveries();
   const firstAttempts = new FirstAttempts(() => connect(settings.redisUrls, 'background', onRedisError));
+  const expressions = new Expressions();
   const publish = new PublishEvents({
     shards,
     configs,
@@ -109,6 +115,7 @@ async function createServices(
     deliveries,
     keyring,
     firstAttempts,
+    expressions,
     retention: settings.retention,
     barrier,
     shed: new ShedLoad(client, settings.shedMemory),
@@ -131,6 +138,7 @@ async function createServices(
     idempotency,
     publish,
     firstAttempts,
+    expressions,
   };
 }
 
@@ -146,6 +154,10 @@ function allRoutes(services: Services, readiness: Readiness): Route[] {
     ...deliveryRoutes(services),
     ...replayRoutes(services),
     ...correlationRoutes(services),
+    ...taskflowRoutes(services),
+    ...flagshipRoutes(services),
+    ...aifaiRoutes(services),
+    ...flockRoutes(services),
     ...healthRoutes(() => readiness.notReady()),
   ];
   return [...routes, ...referenceRoutes(routes, VERSION)];
@@ -174,7 +186,7 @@ function drainOnSignal(
   relay: OutboxRelay,
   client: RedisClient,
 ): void {
-  const { logger, firstAttempts } = services;
+  const { logger, firstAttempts, expressions } = services;
   const drain = async (signal: string) => {
     if (readiness.draining) process.exit(1);
     readiness.draining = true;
@@ -190,6 +202,7 @@ function drainOnSignal(
     TcpServer.prototype.close.call(server);
     setTimeout(() => server.close(), LAST_REQUESTS_MS);
     await Promise.all([firstAttempts.close(), relay.stop(), closed]);
+    expressions.close();
     client.disconnect();
     logger.info('drained');
     process.exit(0);

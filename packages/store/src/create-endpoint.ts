@@ -2,10 +2,11 @@ import { type EndpointInput, type Keyring, SealpostError } from '@sealpost/core'
 import type { AppConfig } from './app-config.ts';
 import type { EndpointRecord } from './config-records.ts';
 import type { Configs } from './configs.ts';
-import { addEndpoint, assertNameFree, assertRoom } from './endpoints.ts';
+import { addEndpoint, assertNameFree, assertRoom, type SecretRule } from './endpoints.ts';
 
 /**
- * Makes an endpoint, and tells its secret this once.
+ * Makes an endpoint, and tells its secret this once. Undefined only where it is optional, and neither the endpoint nor
+ * its app has one.
  * @param now ms epoch
  * @throws SealpostError app_not_found, endpoint_limit_reached, name_taken, validation_failed, config_conflict
  */
@@ -14,10 +15,11 @@ export async function createEndpoint(
   app: string,
   input: EndpointInput,
   now: number,
-): Promise<{ config: AppConfig; endpoint: EndpointRecord; secret: string }> {
+  rule: SecretRule = {},
+): Promise<{ config: AppConfig; endpoint: EndpointRecord; secret: string | undefined }> {
   const config = await configs.newest(app);
   // Looked at here too, so that what must fail takes no number.
-  assertRoom(config);
+  assertRoom(config, input.wire_profile);
   assertNameFree(config, input.name, undefined);
   const ids = await configs.newEndpoint(config);
   let added: ReturnType<typeof addEndpoint> | undefined;
@@ -25,7 +27,7 @@ export async function createEndpoint(
     if (newest.shard !== config.shard) {
       throw new SealpostError('config_conflict', `App ${newest.app} was made anew meanwhile; try again.`);
     }
-    added = addEndpoint(keyring, newest, ids, input, now);
+    added = addEndpoint(keyring, newest, ids, input, now, rule);
     return added.change;
   });
   const { endpoint, secret } = added!;

@@ -80,6 +80,13 @@ export class Deliveries {
     );
   }
 
+  /** The last attempt of each, in the same order. Undefined: none was made, or it is one of the missing. */
+  async lastAttempts(shard: Shard, deliveries: readonly Delivery[]): Promise<(AttemptRecord | undefined)[]> {
+    const numbers = deliveries.map(({ number }) => number);
+    const texts = await readPacked(shard, 't', numbers, (i) => `:${deliveries[i]!.record.attempts}`);
+    return texts.map((text) => (text ? (JSON.parse(text.toString()) as AttemptRecord) : undefined));
+  }
+
   /** How many deliveries an owner has, by status. */
   async counts(shard: Shard, key: string): Promise<Record<DeliveryStatus, number>> {
     const values = await shard.client.hmget(shard.key(key), ...STATUSES.map((_, i) => String(i)));

@@ -8,14 +8,29 @@ const MAX_FORMER = 4;
 /** Where an endpoint's secrets are: what they are encrypted for. */
 export type SecretPlace = { keyring: Keyring; config: AppConfig; endpointId: string };
 
+/** What an endpoint's record says of its secrets. */
+export type Secrets = Pick<EndpointRecord, 'secrets' | 'secretOptional'>;
+
 /** The app's signing secret, if it has one; else a new one of the endpoint's own. */
-export function defaultSecrets(place: SecretPlace): EndpointSecret[] {
-  return place.config.record.signingSecretSealed === null ? [sealed(place, generateSecret())] : [];
+export function defaultSecrets(place: SecretPlace): Secrets {
+  return {
+    secrets: place.config.record.signingSecretSealed === null ? [sealed(place, generateSecret())] : [],
+  };
+}
+
+/** The app's signing secret, if it has one; else nothing is signed. */
+export function noSecret(): Secrets {
+  return { secrets: [], secretOptional: true };
 }
 
 /** `secret` alone, with no former ones. */
-export function onlySecret(place: SecretPlace, secret: string): EndpointSecret[] {
-  return [sealed(place, secret)];
+export function onlySecret(place: SecretPlace, secret: string): Secrets {
+  return { secrets: [sealed(place, secret)] };
+}
+
+/** Whether deliveries are signed. */
+export function isSigned({ record }: AppConfig, { secrets }: EndpointRecord): boolean {
+  return record.signingSecretSealed !== null || secrets.some(({ expiresAt }) => expiresAt === undefined);
 }
 
 /** Those that count at `now` (ms epoch): what has expired is dropped at the next change. */
@@ -24,7 +39,7 @@ export function liveSecrets(secrets: readonly EndpointSecret[], now: number): En
 }
 
 /**
- * The secret that signs now: the endpoint's own, else its app's. Undefined only if neither has one.
+ * The secret that signs now: the endpoint's own, else its app's. Undefined if neither has one (`secretOptional`).
  * @throws KeyringError
  */
 export function presentSecret(place: SecretPlace, secrets: readonly EndpointSecret[]): string | undefined {
@@ -59,7 +74,8 @@ export function rotateSecrets(
     before === undefined || change.overlapMs === 0 ? [] : [{ ...sealed(place, before), expiresAt }];
   return {
     secrets: [sealed(place, change.secret), ...previous, ...others.slice(0, MAX_FORMER - previous.length)],
-    previousExpiresAt: expiresAt,
+    // Where nothing was signed, nothing stops.
+    previousExpiresAt: before === undefined ? now : expiresAt,
   };
 }
 

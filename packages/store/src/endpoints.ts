@@ -6,18 +6,24 @@ import {
   type Keyring,
   type RotateInput,
   SealpostError,
+  type WireProfile,
+  type WireProfileSetting,
+  wireProfileOf,
 } from '@sealpost/core';
 import type { AppConfig } from './app-config.ts';
-import type { EndpointRecord, EndpointSecret } from './config-records.ts';
+import type { EndpointRecord } from './config-records.ts';
 import type { ConfigChange } from './configs.ts';
+import { effectiveWireProfile } from './effective-settings.ts';
 import { REDACTED, sealHeaders } from './endpoint-headers.ts';
 import {
   defaultSecrets,
   liveSecrets,
+  noSecret,
   onlySecret,
   presentSecret,
   rotateSecrets,
   type SecretPlace,
+  type Secrets,
 } from './endpoint-secrets.ts';
 
 /**
@@ -28,33 +34,50 @@ import {
 
 type Own = Omit<
   EndpointRecord,
-  'id' | 'number' | 'headersSealed' | 'secrets' | 'disabledReason' | 'paused' | 'createdAt' | 'updatedAt'
+  | 'id'
+  | 'number'
+  | 'headersSealed'
+  | 'secrets'
+  | 'secretOptional'
+  | 'disabledReason'
+  | 'paused'
+  | 'createdAt'
+  | 'updatedAt'
 >;
 
+/** What a dialect may ask for beyond the API's own input. `secretOptional`: without a secret, none is made. */
+export type SecretRule = { secretOptional?: boolean };
+
+/** `secret` is undefined only where it is optional, and neither the endpoint nor its app has one. */
 export function addEndpoint(
   keyring: Keyring,
   config: AppConfig,
   { id, number }: { id: string; number: number },
   input: EndpointInput,
   now: number,
-): { change: ConfigChange; endpoint: EndpointRecord; secret: string } {
-  assertRoom(config);
+  rule: SecretRule = {},
+): { change: ConfigChange; endpoint: EndpointRecord; secret: string | undefined } {
+  assertRoom(config, input.wire_profile);
   assertNameFree(config, input.name, undefined);
   refuseRedacted(input.secret);
   const place: SecretPlace = { keyring, config, endpointId: id };
-  const secrets = input.secret === undefined ? defaultSecrets(place) : onlySecret(place, input.secret);
+  const secrets = input.secret === undefined ? secretsWithout(place, rule) : onlySecret(place, input.secret);
   const endpoint: EndpointRecord = {
     id,
     number,
     ...ownOf(input),
     headersSealed: sealHeaders(keyring, { app: config.app, endpointId: id }, input.headers, {}),
-    secrets,
+    ...secrets,
     disabledReason: null,
     paused: false,
     createdAt: now,
     updatedAt: now,
   };
-  return { change: { endpoints: { [id]: endpoint } }, endpoint, secret: presentSecret(place, secrets)! };
+  return {
+    change: { endpoints: { [id]: endpoint } },
+    endpoint,
+    secret: presentSecret(place, secrets.secrets),
+  };
 }
 
 /** PUT: what is left out goes back to its default, but the secret is kept. */
@@ -77,6 +100,7 @@ export function patchEndpoint(
   id: string,
   input: EndpointPatch,
   now: number,
+  rule: SecretRule = {},
 ): ConfigChange {
   const present = endpointOf(config, id);
   assertNameFree(config, input.name, id);
@@ -86,6 +110,10 @@ export function patchEndpoint(
     description: given(input.description, present.description, ''),
     eventTypes: given(input.event_types, present.eventTypes, []),
     environments: given(input.environments, present.environments, []),
+    ...expressions(
+      given(input.filter, present.filter, undefined),
+      given(input.transform, present.transform, undefined),
+    ),
     wireProfile: given(input.wire_profile, present.wireProfile, null),
     enabled: input.enabled ?? present.enabled,
     retry: given(input.retry, present.retry, null),
@@ -99,7 +127,7 @@ export function patchEndpoint(
     metadata: given(input.metadata, present.metadata, {}),
   };
   const headers = input.headers === null ? {} : input.headers;
-  return changed(keyring, config, present, own, headers, input.secret, now);
+  return changed(keyring, config, present, own, headers, input.secret, now, rule);
 }
 
 export function removeEndpoint(config: AppConfig, id: string): ConfigChange {
@@ -139,7 +167,7 @@ export function rotateEndpointSecret(
   input: RotateInput,
   now: number,
 ): { change: ConfigChange; secret: string; previousExpiresAt: number } {
-  const endpoint = endpointOf(config, id);
+  const { secretOptional: _, ...endpoint } = endpointOf(config, id);
   refuseRedacted(input.secret);
   const secret = input.secret ?? generateSecret();
   const place = { keyring, config, endpointId: id };
@@ -159,10 +187,31 @@ export function endpointOf(config: AppConfig, id: string): EndpointRecord {
   return endpoint;
 }
 
-/** @throws SealpostError endpoint_limit_reached */
-export function assertRoom({ record, endpoints }: AppConfig): void {
-  if (record.maxEndpoints === null || endpoints.size < record.maxEndpoints) return;
-  throw new SealpostError('endpoint_limit_reached', `This app may have ${record.maxEndpoints} endpoints.`);
+/**
+ * Room for one endpoint more: the app's `max_endpoints` counts them all, its wire profile's those that have that profile.
+ * @param wireProfile of the one to come; none: its app's
+ * @throws SealpostError endpoint_limit_reached
+ */
+export function assertRoom(config: AppConfig, wireProfile: WireProfileSetting | null | undefined): void {
+  const { maxEndpoints, wireProfile: usual } = config.record;
+  if (maxEndpoints === null) assertRoomInProfile(config, wireProfileOf(wireProfile ?? usual));
+  else if (config.endpoints.size >= maxEndpoints) {
+    throw new SealpostError('endpoint_limit_reached', `This app may have ${maxEndpoints} endpoints.`);
+  }
+}
+
+function assertRoomInProfile({ record, endpoints }: AppConfig, { name, limits }: WireProfile): void {
+  const limit = limits?.maxEndpoints;
+  if (limit === undefined || endpoints.size < limit) return;
+  let alike = 0;
+  for (const endpoint of endpoints.values()) {
+    if (effectiveWireProfile(record, endpoint).name === name) alike += 1;
+  }
+  if (alike < limit) return;
+  throw new SealpostError(
+    'endpoint_limit_reached',
+    `This app may have ${limit} endpoints with the wire profile ${name}, unless its max_endpoints says otherwise.`,
+  );
 }
 
 /** @param but id of the endpoint that may have this name already. @throws SealpostError name_taken */
@@ -186,20 +235,31 @@ function changed(
   headers: Readonly<Record<string, string>> | undefined,
   secret: string | null | undefined,
   now: number,
+  rule: SecretRule = {},
 ): ConfigChange {
   const { id } = present;
+  const profile = effectiveWireProfile(config.record, { ...present, wireProfile: own.wireProfile });
+  const moves = profile.name !== effectiveWireProfile(config.record, present).name;
+  if (moves && config.record.maxEndpoints === null) assertRoomInProfile(config, profile);
   const headersSealed =
     headers === undefined
       ? present.headersSealed
       : sealHeaders(keyring, { app: config.app, endpointId: id }, headers, present.headersSealed);
   const place = { keyring, config, endpointId: id };
-  // What the app gives is said by being absent.
-  const { rateLimit: _limit, quietHours: _hours, ...kept } = present;
+  // What the app gives is said by being absent, as is that there is no expression, and that there must be a secret.
+  const {
+    rateLimit: _limit,
+    quietHours: _hours,
+    filter: _filter,
+    transform: _transform,
+    secretOptional: _optional,
+    ...kept
+  } = present;
   const endpoint: EndpointRecord = {
     ...kept,
     ...own,
     headersSealed,
-    secrets: secretsAfter(place, present, secret, now),
+    ...secretsAfter(place, present, secret, now, rule),
     disabledReason: own.enabled ? null : present.disabledReason,
     updatedAt: now,
   };
@@ -212,9 +272,17 @@ function secretsAfter(
   present: EndpointRecord,
   secret: string | null | undefined,
   now: number,
-): EndpointSecret[] {
-  if (secret === undefined || secret === REDACTED) return liveSecrets(present.secrets, now);
-  return secret === null ? defaultSecrets(place) : onlySecret(place, secret);
+  rule: SecretRule,
+): Secrets {
+  if (secret === undefined || secret === REDACTED) {
+    const { secretOptional } = present;
+    return { secrets: liveSecrets(present.secrets, now), ...(secretOptional && { secretOptional }) };
+  }
+  return secret === null ? secretsWithout(place, rule) : onlySecret(place, secret);
+}
+
+function secretsWithout(place: SecretPlace, { secretOptional = false }: SecretRule): Secrets {
+  return secretOptional ? noSecret() : defaultSecrets(place);
 }
 
 function ownOf(input: EndpointInput | EndpointPut): Own {
@@ -224,6 +292,7 @@ function ownOf(input: EndpointInput | EndpointPut): Own {
     description: input.description,
     eventTypes: input.event_types,
     environments: input.environments,
+    ...expressions(input.filter, input.transform),
     wireProfile: input.wire_profile ?? null,
     enabled: input.enabled,
     retry: input.retry ?? null,
@@ -233,6 +302,13 @@ function ownOf(input: EndpointInput | EndpointPut): Own {
     ...inherited(input.rate_limit, input.quiet_hours),
     metadata: input.metadata,
   };
+}
+
+function expressions(
+  filter: string | null | undefined,
+  transform: string | null | undefined,
+): Pick<EndpointRecord, 'filter' | 'transform'> {
+  return { ...(filter && { filter }), ...(transform && { transform }) };
 }
 
 /** What is undefined is left out: it comes from the app. */

@@ -1,6 +1,7 @@
 import { looksGenerated, parseId } from '@sealpost/core';
 import { type EventRecord, eventId, parseEventRecord, place, type Shard } from '@sealpost/queue';
 import type { AppConfig } from './app-config.ts';
+import { readPacked } from './read-packed.ts';
 
 /** An event as it is stored. */
 export type StoredEvent = {
@@ -22,6 +23,12 @@ export class Events {
     if (Number.isNaN(number)) return undefined;
     const event = await this.read(shard, number);
     return event && event.record.n === config.number && event.id === id ? event : undefined;
+  }
+
+  /** Their sequences within their correlation, in the same order; null: none, or no longer kept. */
+  async sequences(shard: Shard, numbers: readonly number[]): Promise<(number | null)[]> {
+    const texts = await readPacked(shard, 'e', numbers, () => 's');
+    return texts.map((text) => (text ? Number(text.toString()) : null));
   }
 
   async read(shard: Shard, number: number): Promise<StoredEvent | undefined> {

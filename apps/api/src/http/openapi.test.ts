@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { aifaiRoutes } from '../dialects/aifai/routes.ts';
+import { flagshipRoutes } from '../dialects/flagship/routes.ts';
+import { flockRoutes } from '../dialects/flock/routes.ts';
+import { taskflowRoutes } from '../dialects/taskflow/routes.ts';
 import { appRoutes } from '../routes/apps.ts';
 import { correlationRoutes } from '../routes/correlations.ts';
 import { deliveryRoutes } from '../routes/deliveries.ts';
@@ -29,6 +33,10 @@ const routes: Route[] = [
   ...deliveryRoutes(none),
   ...replayRoutes(none),
   ...correlationRoutes(none),
+  ...taskflowRoutes(none),
+  ...flagshipRoutes(none),
+  ...aifaiRoutes(none),
+  ...flockRoutes(none),
   ...healthRoutes(async () => undefined),
 ];
 const document = openApiDocument(routes, '1.2.3') as {

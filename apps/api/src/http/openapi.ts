@@ -44,7 +44,8 @@ export function openApiDocument(routes: Route[], version: string): Json {
   const components: Record<string, Json> = {};
   const paths: Record<string, Json> = {};
   for (const route of routes) {
-    const path = route.path.replace(/:(\w+)/g, '{$1}');
+    // A slash that may be left out is shown.
+    const path = route.path.replace(/\{\/\}$/, '/').replace(/:(\w+)/g, '{$1}');
     paths[path] = { ...paths[path], [route.method]: operation(route, components) };
   }
   schemaOf(problemAnswer, 'output', components);

@@ -31,14 +31,14 @@ export function pagedAnswer<Item extends z.ZodType>(item: Item) {
   return z.object({ data: z.array(item), pagination });
 }
 
-/** @throws SealpostError page_too_deep */
-export function pageOf(query: { page?: number; limit: number; cursor?: string }): Page {
+/** @param further how to get at what lies behind the last page. @throws SealpostError page_too_deep */
+export function pageOf(
+  query: { page?: number; limit: number; cursor?: string },
+  further = 'go on with the cursor that each page returns',
+): Page {
   const { page = 1, limit, cursor } = query;
   if (page * limit > MAX_DEPTH) {
-    throw new SealpostError(
-      'page_too_deep',
-      `Pages reach ${MAX_DEPTH} entries; go on with the cursor that each page returns.`,
-    );
+    throw new SealpostError('page_too_deep', `Pages reach ${MAX_DEPTH} entries; ${further}.`);
   }
   return { page, limit, ...(cursor !== undefined && { cursor }) };
 }

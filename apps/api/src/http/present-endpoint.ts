@@ -1,14 +1,11 @@
-import {
-  DEFAULT_MAX_CONCURRENCY,
-  effectiveRetry,
-  effectiveTimeoutSeconds,
-  publicKeyOf,
-} from '@sealpost/core';
+import { DEFAULT_MAX_CONCURRENCY, publicKeyOf, RETRY_ON, wireProfile } from '@sealpost/core';
 import {
   type AppConfig,
   type EndpointRecord,
   effectiveQuietHours,
   effectiveRateLimit,
+  effectiveRetryPolicy,
+  effectiveTimeout,
   REDACTED,
 } from '@sealpost/store';
 import { z } from 'zod';
@@ -24,7 +21,7 @@ const effectivePolicy = z
     max_delay_seconds: z.number(),
     max_retries: z.int(),
     jitter: z.number(),
-    retry_on: z.enum(['non_2xx', 'transient']),
+    retry_on: z.enum(RETRY_ON),
     schedule_seconds: z.array(z.number()).optional(),
   })
   .meta({ id: 'RetryPolicy' });
@@ -37,8 +34,10 @@ export const endpointAnswer = z
     description: z.string(),
     event_types: z.array(z.string()).describe('Empty: all.'),
     environments: z.array(z.string()).describe('Empty: all.'),
+    filter: z.string().nullable().describe('CEL; null: none.'),
+    transform: z.string().nullable().describe('CEL; null: none, the body is the wire profile’s.'),
     headers: z.record(z.string(), z.literal(REDACTED)).describe('Values are never shown.'),
-    wire_profile: z.string(),
+    wire_profile: wireProfile,
     enabled: z.boolean(),
     disabled_reason: z.string().nullable().describe('Why Sealpost disabled it by itself.'),
     paused: z.boolean().describe('Its deliveries wait until it is resumed.'),
@@ -64,7 +63,11 @@ export const createdEndpointAnswer = endpointAnswer
   .extend({ secret, public_key: publicKey })
   .meta({ id: 'CreatedEndpoint' });
 
-export const secretAnswer = z.object({ secret, public_key: publicKey }).meta({ id: 'EndpointSecret' });
+const secretAnswer = z.object({ secret, public_key: publicKey });
+
+export const presentSecretAnswer = secretAnswer
+  .extend({ secret: secret.nullable().describe('null: nothing is signed, as the TaskFlow dialect allows.') })
+  .meta({ id: 'EndpointSecret' });
 
 export const rotatedSecretAnswer = secretAnswer
   .extend({ previous_expires_at: time.describe('Until then the former secret signs as well.') })
@@ -82,16 +85,15 @@ export function presentEndpoint(
     description: endpoint.description ?? '',
     event_types: endpoint.eventTypes,
     environments: endpoint.environments,
+    filter: endpoint.filter ?? null,
+    transform: endpoint.transform ?? null,
     headers: Object.fromEntries(Object.keys(endpoint.headersSealed).map((name) => [name, REDACTED])),
     wire_profile: endpoint.wireProfile ?? app.wireProfile,
     enabled: endpoint.enabled,
     disabled_reason: endpoint.disabledReason,
     paused: endpoint.paused,
-    timeout_seconds: effectiveTimeoutSeconds(
-      app.defaults.timeoutSeconds,
-      endpoint.timeoutSeconds ?? undefined,
-    ),
-    retry: effectiveRetry(app.defaults.retry, endpoint.retry ?? undefined),
+    timeout_seconds: effectiveTimeout(app, endpoint),
+    retry: effectiveRetryPolicy(app, endpoint),
     max_concurrency: endpoint.maxConcurrency ?? DEFAULT_MAX_CONCURRENCY,
     ordered: endpoint.ordered,
     rate_limit: effectiveRateLimit(app, endpoint),

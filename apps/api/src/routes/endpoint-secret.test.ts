@@ -1,6 +1,6 @@
-import { publicKeyOf } from '@sealpost/core';
+import { endpointInput, publicKeyOf } from '@sealpost/core';
 import { startTestRedis, type TestRedis } from '@sealpost/queue/testing';
-import { openEndpoint } from '@sealpost/store';
+import { createEndpoint, openEndpoint } from '@sealpost/store';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type ConfigApi, startConfigApi } from '../../testing/config-api.ts';
 
@@ -176,5 +176,45 @@ describe('rotation', () => {
       ['first', undefined],
       ['second', 60_000],
     ]);
+  });
+});
+
+describe('a secret that is optional, as a dialect may have it', () => {
+  /** Id of an endpoint that was made without one. */
+  async function unsigned(): Promise<string> {
+    const input = endpointInput.parse({ url: 'https://example.com/' });
+    const { endpoint, secret } = await createEndpoint(api, 'acme', input, at, { secretOptional: true });
+    expect(secret).toBeUndefined();
+    return endpoint.id;
+  }
+  const isOptional = async (id: string) =>
+    (await api.configs.newest('acme')).endpoints.get(id)!.secretOptional;
+
+  it('stays so through changes of other things', async () => {
+    const id = await unsigned();
+    await api.call('PATCH', `${ALL}/${id}`, { description: 'x' });
+    await api.call('PUT', `${ALL}/${id}`, { url: 'https://example.com/new' });
+    expect([await shown(id), await stored(id), await isOptional(id)]).toEqual([{ secret: null }, [], true]);
+  });
+
+  it('is so no more once there is one', async () => {
+    const [rotated, given, made] = [await unsigned(), await unsigned(), await unsigned()];
+    expect((await rotate(rotated, { secret: 'new' })).body).toEqual({
+      secret: 'new',
+      previous_expires_at: new Date(at).toISOString(),
+    });
+    await api.call('PATCH', `${ALL}/${given}`, { secret: 'given' });
+    await api.call('PATCH', `${ALL}/${made}`, { secret: null });
+    expect([await shown(rotated), await shown(given)]).toEqual([{ secret: 'new' }, { secret: 'given' }]);
+    expect((await shown(made)).secret).toMatch(/^whsec_/);
+    for (const id of [rotated, given, made]) expect(await isOptional(id)).toBeUndefined();
+  });
+
+  it("does not keep the app's from being removed, and has that while it is there", async () => {
+    const id = await unsigned();
+    await api.call('PUT', '/v1/apps/acme', { signing_secret: 'of the app' });
+    expect(await shown(id)).toEqual({ secret: 'of the app' });
+    expect((await api.call('PUT', '/v1/apps/acme', { signing_secret: null })).status).toBe(200);
+    expect(await shown(id)).toEqual({ secret: null });
   });
 });

@@ -1,6 +1,6 @@
 import { rotateInput, SealpostError } from '@sealpost/core';
 import { endpointOf, presentSecret, rotateEndpointSecret } from '@sealpost/store';
-import { presentSecretOf, rotatedSecretAnswer, secretAnswer } from '../http/present-endpoint.ts';
+import { presentSecretAnswer, presentSecretOf, rotatedSecretAnswer } from '../http/present-endpoint.ts';
 import { defineRoute, type Route } from '../http/route.ts';
 import type { Services } from '../services.ts';
 
@@ -20,15 +20,14 @@ export function endpointSecretRoutes(
       summary: "Get an endpoint's present secret",
       description: "The app's signing secret, where the endpoint has none of its own.",
       access: 'app',
-      answers: { 200: { description: 'The secret.', schema: secretAnswer } },
+      answers: { 200: { description: 'The secret.', schema: presentSecretAnswer } },
       handle: async ({ params }) => {
         const config = await configs.newest(params.app!);
-        const { id, secrets } = endpointOf(config, params.endpoint!);
+        const { id, secrets, secretOptional } = endpointOf(config, params.endpoint!);
         const secret = presentSecret({ keyring, config, endpointId: id }, secrets);
-        if (secret === undefined) {
-          throw new SealpostError('config_invalid', `Neither endpoint ${id} nor its app has a secret.`);
-        }
-        return { status: 200, headers: NO_STORE, body: presentSecretOf(secret) };
+        if (secret !== undefined) return { status: 200, headers: NO_STORE, body: presentSecretOf(secret) };
+        if (secretOptional) return { status: 200, headers: NO_STORE, body: { secret: null } };
+        throw new SealpostError('config_invalid', `Neither endpoint ${id} nor its app has a secret.`);
       },
     }),
     defineRoute({

@@ -113,10 +113,11 @@ async function create(
   now: () => number,
 ): Promise<Answer> {
   const { config, endpoint, secret } = await createEndpoint(services, params.app!, input, now());
+  // Only a dialect may ask for an endpoint without one.
   return {
     status: 201,
     headers: { location: `/v1/apps/${config.app}/endpoints/${endpoint.id}`, 'cache-control': 'no-store' },
-    body: { ...presentEndpoint(config, endpoint), ...presentSecretOf(secret) },
+    body: { ...presentEndpoint(config, endpoint), ...presentSecretOf(secret!) },
   };
 }
 

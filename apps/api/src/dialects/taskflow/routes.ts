@@ -1,0 +1,148 @@
+import { memberSpans, type WireProfileName } from '@sealpost/core';
+import { type AppConfig, createEndpoint, patchEndpoint, removeEndpoint } from '@sealpost/store';
+import { cutPage, paged, pagedAnswer, pageOf } from '../../http/pagination.ts';
+import { type Answer, defineRoute, type Route } from '../../http/route.ts';
+import type { Services } from '../../services.ts';
+import { sendTest } from '../shared-send-test.ts';
+import { webhookOf, webhooksOf, webhooksQuery } from '../shared-webhooks.ts';
+import { presentDelivery, presentWebhook, statusesNamed } from './present.ts';
+import {
+  deliveriesQuery,
+  deliveryAnswer,
+  testAnswer,
+  webhookAnswer,
+  webhookInput,
+  webhookPatch,
+  webhookTest,
+} from './schemas.ts';
+import { endpointInputOf, endpointPatchOf } from './translate.ts';
+
+const PROFILE: WireProfileName = 'taskflow';
+const TAG = 'TaskFlow compatibility';
+const COLLECTION = '/compat/taskflow/api/webhooks';
+const ONE = `${COLLECTION}/:endpoint`;
+/** TaskFlow signs only "if secret_token configured". */
+const RULE = { secretOptional: true };
+
+/** The HTTP surface of TaskFlow's "Webhook Integration Guide". */
+export function taskflowRoutes(services: Services, now: () => number = Date.now): Route[] {
+  const { configs, keyring } = services;
+  return [
+    defineRoute({
+      method: 'post',
+      path: COLLECTION,
+      tag: TAG,
+      summary: 'Create a webhook',
+      access: 'caller',
+      body: webhookInput,
+      answers: { 201: { description: 'Created.', schema: webhookAnswer } },
+      handle: async ({ params, body }) => {
+        const input = endpointInputOf(body);
+        const { config, endpoint } = await createEndpoint(services, params.app!, input, now(), RULE);
+        const location = `${COLLECTION}/${endpoint.id}`;
+        return { status: 201, headers: { location }, body: presentWebhook(config, endpoint) };
+      },
+    }),
+    defineRoute({
+      method: 'get',
+      path: COLLECTION,
+      tag: TAG,
+      summary: 'List webhooks',
+      access: 'caller',
+      query: webhooksQuery,
+      answers: { 200: { description: 'A page, newest first.', schema: pagedAnswer(webhookAnswer) } },
+      handle: async ({ params, query }) => {
+        const page = pageOf(query);
+        const config = await configs.newest(params.app!);
+        const { data, found } = cutPage('webhooks', webhooksOf(config, PROFILE), ({ id }) => id, page);
+        const shown = data.map((endpoint) => presentWebhook(config, endpoint));
+        return { status: 200, body: paged(shown, page, found) };
+      },
+    }),
+    defineRoute({
+      method: 'get',
+      path: ONE,
+      tag: TAG,
+      summary: 'Get a webhook',
+      access: 'caller',
+      answers: { 200: { description: 'The webhook.', schema: webhookAnswer } },
+      handle: async ({ params }) => shown(await configs.newest(params.app!), params),
+    }),
+    defineRoute({
+      method: 'patch',
+      path: ONE,
+      tag: TAG,
+      summary: 'Update a webhook',
+      access: 'caller',
+      body: webhookPatch,
+      answers: { 200: { description: 'Changed.', schema: webhookAnswer } },
+      handle: async ({ params, body }) => {
+        const changed = await configs.change(params.app!, (config) => {
+          const endpoint = webhookOf(config, params.endpoint!, PROFILE);
+          const patch = endpointPatchOf(body, endpoint);
+          return patchEndpoint(keyring, config, endpoint.id, patch, now(), RULE);
+        });
+        return shown(changed, params);
+      },
+    }),
+    defineRoute({
+      method: 'delete',
+      path: ONE,
+      tag: TAG,
+      summary: 'Delete a webhook',
+      description: 'At once; its open deliveries are cancelled in the background.',
+      access: 'caller',
+      answers: { 204: { description: 'Deleted.' } },
+      handle: async ({ params }) => {
+        await configs.change(params.app!, (config) =>
+          removeEndpoint(config, webhookOf(config, params.endpoint!, PROFILE).id),
+        );
+        return { status: 204 };
+      },
+    }),
+    defineRoute({
+      method: 'post',
+      path: `${ONE}/test`,
+      tag: TAG,
+      summary: 'Test a webhook',
+      description: 'Subscribed or not. Answers when the first attempt has been made, or after 15 seconds.',
+      access: 'caller',
+      body: webhookTest,
+      answers: { 200: { description: 'The delivery.', schema: testAnswer } },
+      handle: async (context) => {
+        const { params, body, rawBody } = context;
+        const config = await configs.newest(params.app!);
+        const endpoint = webhookOf(config, params.endpoint!, PROFILE);
+        const sample = memberSpans(rawBody).get('sample_data');
+        const event = { type: body.event_type, payload: sample ? rawBody.slice(...sample) : '{}' };
+        const { delivery, attempt } = await sendTest(services, context, config, endpoint, event);
+        const success = delivery.record.status === 'delivered';
+        return { status: 200, body: { ...presentDelivery(delivery, attempt), success } };
+      },
+    }),
+    defineRoute({
+      method: 'get',
+      path: `${ONE}/deliveries`,
+      tag: TAG,
+      summary: "List a webhook's deliveries",
+      access: 'caller',
+      query: deliveriesQuery,
+      answers: { 200: { description: 'A page, newest first.', schema: pagedAnswer(deliveryAnswer) } },
+      handle: async ({ params, query }) => {
+        const page = pageOf(query);
+        const config = await configs.newest(params.app!);
+        const { id } = webhookOf(config, params.endpoint!, PROFILE);
+        const shard = services.shards.get(config.shard);
+        const filter = { endpoint: id, ...(query.status && { statuses: statusesNamed(query.status) }) };
+        const found = await services.deliveries.list(shard, config, filter, page);
+        const attempts = await services.deliveries.lastAttempts(shard, found.data);
+        const data = found.data.map((delivery, i) => presentDelivery(delivery, attempts[i]));
+        return { status: 200, body: paged(data, page, found) };
+      },
+    }),
+  ];
+}
+
+function shown(config: AppConfig, params: Record<string, string>): Answer {
+  return { status: 200, body: presentWebhook(config, webhookOf(config, params.endpoint!, PROFILE)) };
+}
