@@ -1,0 +1,3 @@
+module sealpost.example/receiver
+
+go 1.19
