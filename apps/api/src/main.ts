@@ -4,7 +4,15 @@ import { Server as TcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AddressPolicy, inputParser, Keyring, SealpostError } from '@sealpost/core';
 import { checkDurability, checkServer, connect, type RedisClient, Shards, whenReady } from '@sealpost/queue';
-import { Configs, DEFAULT_APP, Deliveries, Events, ensureApp, Idempotency } from '@sealpost/store';
+import {
+  adoptFormerApiKeys,
+  Configs,
+  DEFAULT_APP,
+  Deliveries,
+  Events,
+  ensureApp,
+  Idempotency,
+} from '@sealpost/store';
 import { createLogger, type Logger } from '@sealpost/telemetry';
 import { ADMIN_PATH, adminRouter } from './admin/admin-router.ts';
 import { createApp } from './app.ts';
@@ -92,6 +100,7 @@ async function createServices(
 ): Promise<Services> {
   const keyring = Keyring.fromMasterKeys(settings.masterKey, settings.previousMasterKey);
   for (const warning of await checkServer(client, { keyring })) logger.warn(warning);
+  for (const warning of await adoptFormerApiKeys(client, keyring)) logger.warn(warning);
   const { barrier, warnings } = await checkDurability(client, settings.durability);
   for (const warning of warnings) logger.warn(warning);
 

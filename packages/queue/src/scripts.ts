@@ -22,6 +22,7 @@ const SCRIPTS = {
   'cancel-owner': MOVES,
   expire: RECORDS,
   'write-config': LANES,
+  rekey: RECORDS,
 };
 export type ScriptName = keyof typeof SCRIPTS;
 
