@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { Server } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import { Server as TcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AddressPolicy, inputParser, Keyring, SealpostError } from '@sealpost/core';
@@ -48,6 +48,8 @@ const EXIT_MS = 25_000;
 const LAST_REQUESTS_MS = 1000;
 /** Headers must arrive within this, ms; read-body.ts limits bodies, and a stream of lines may last. */
 const HEADERS_MS = 10_000;
+/** How often Node looks whether they have; every 30 s unless told, and so a slow one would have 40 s. */
+const CHECKING_MS = 1000;
 /** Longer than load balancers keep an idle connection (60 s), so that theirs never meets one that we have closed. */
 const KEEP_ALIVE_MS = 65_000;
 
@@ -80,10 +82,16 @@ async function main(): Promise<void> {
     path: ADMIN_PATH,
     router: board,
   });
-  const server = app.listen(settings.port, settings.host);
-  server.headersTimeout = HEADERS_MS;
-  server.requestTimeout = 0;
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  const server = createServer(
+    {
+      headersTimeout: HEADERS_MS,
+      connectionsCheckingInterval: CHECKING_MS,
+      requestTimeout: 0,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    },
+    app,
+  );
+  server.listen(settings.port, settings.host);
   server.on('clientError', answerClientError);
   await once(server, 'listening');
   logger.info({ address: server.address() }, 'api ready');

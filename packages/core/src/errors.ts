@@ -20,6 +20,7 @@ export const ERRORS = {
   // Who asks
   unauthorized: { status: 401, title: 'A valid API key is required' },
   forbidden: { status: 403, title: 'The API key does not permit this' },
+  too_many_wrong_keys: { status: 429, title: 'Too many wrong API keys were sent' },
   key_of_another_app: { status: 403, title: 'The API key belongs to another app' },
 
   // What is not there

@@ -75,21 +75,21 @@ export function adminRouter({ keyring, shards, authenticator, writable, logger }
   return router;
 }
 
-function requireOperator(
+async function requireOperator(
   keyring: Keyring,
   authenticator: Authenticator,
   logger: Logger,
   request: Request,
   response: Response,
   next: NextFunction,
-): void {
-  const bearer = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1];
-  const permitted =
-    bearer === undefined
-      ? hasSession(keyring, authenticator.operators, request.headers.cookie, Date.now())
-      : authenticator.isOperator(bearer);
+): Promise<void> {
+  const { authorization = '', cookie } = request.headers;
+  const bears = hasBearer(request);
+  const permitted = bears
+    ? await authenticator.bearsOperatorsKey(authorization, request.socket.remoteAddress)
+    : hasSession(keyring, authenticator.operators, cookie, Date.now());
   if (permitted) next();
-  else if (bearer === undefined && isPage(request)) response.redirect(303, LOGIN);
+  else if (!bears && isPage(request)) response.redirect(303, LOGIN);
   else sendProblem(logger, request, response, new SealpostError('unauthorized', `Log in at ${LOGIN}.`));
 }
 
