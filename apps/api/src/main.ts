@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, STATUS_CODES } from 'node:http';
 import { Server as TcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AddressPolicy, inputParser, Keyring, SealpostError } from '@sealpost/core';
@@ -174,13 +174,26 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
     socket.destroy();
     return;
   }
-  const problem = JSON.stringify(
-    presentProblem(new SealpostError('malformed_request', 'This is not valid HTTP.')),
-  );
+  const problem = presentProblem(clientProblem(error.code));
+  const json = JSON.stringify(problem);
   socket.end(
-    'HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/problem+json\r\n' +
-      `content-length: ${Buffer.byteLength(problem)}\r\n\r\n${problem}`,
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\nconnection: close\r\n` +
+      'content-type: application/problem+json; charset=utf-8\r\nx-content-type-options: nosniff\r\n' +
+      `content-length: ${Buffer.byteLength(json)}\r\n\r\n${json}`,
   );
+}
+
+function clientProblem(code: string | undefined): SealpostError {
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return new SealpostError('headers_too_large', 'Path and headers may have 16 KiB together.');
+  }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return new SealpostError(
+      'request_timeout',
+      `The headers did not arrive within ${HEADERS_MS / 1000} seconds.`,
+    );
+  }
+  return new SealpostError('malformed_request', 'This is not valid HTTP.');
 }
 
 /** Readiness off, no new work, what is under way is finished; a second signal ends at once. */
