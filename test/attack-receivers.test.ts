@@ -1,8 +1,15 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { ApiClient, type Loose, Receiver, type Stack, startStack, Tenant } from './harness/index.ts';
+import {
+  ApiClient,
+  type Loose,
+  Receiver,
+  residentOf,
+  type Stack,
+  startStack,
+  Tenant,
+} from './harness/index.ts';
 
 /** Receivers that attack the worker, and tenants who attack what is behind it. */
 let stack: Stack;
@@ -153,9 +160,3 @@ it('the worker is none the worse, and has logged no fault', async () => {
   expect(logs.filter(({ level }) => level >= 50)).toEqual([]);
   expect(inside.connections).toBe(0);
 });
-
-/** Bytes of memory that a process holds. 0 where there is no /proc. */
-async function residentOf(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
-}

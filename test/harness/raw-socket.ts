@@ -36,6 +36,11 @@ export class RawSocket {
       this.#socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes);
   }
 
+  /** Reads nothing more of what comes back. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
   /** Status codes of the answers so far. */
   get statuses(): number[] {
     return [...this.received.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status));

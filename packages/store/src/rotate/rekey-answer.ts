@@ -23,9 +23,9 @@ export async function rekeyAnswer(
   const entry = JSON.parse(stored) as StoredAnswer;
   try {
     const answer = keyring.reencrypt(entry.answer!, answerAad(app, key.owner, key.name));
-    tally.answers += Number(
-      await shard.client.eval(REPLACE, 1, redisKey, stored, JSON.stringify({ ...entry, answer })),
-    );
+    const is = JSON.stringify({ ...entry, answer });
+    const changed = Number(await shard.client.eval(REPLACE, 1, redisKey, stored, is));
+    tally.answers += changed; // not in one: others count while this one waits
   } catch (error) {
     if (!(error instanceof KeyringError)) throw error;
     // Nobody can be given it; the request may be sent again.
