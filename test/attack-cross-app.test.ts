@@ -205,6 +205,14 @@ describe('a key of one app', () => {
     const [first, second] = [await publish(theirs), await publish(mine)];
     expect(second.id).not.toBe(first.id);
     expect(second.deliveries).toHaveLength(1);
+    // Where the path does not tell the apps apart.
+    for (const route of routes.all.filter(({ access, method }) => access === 'caller' && method === 'POST')) {
+      const headers = { 'idempotency-key': 'shared' };
+      await ask(route, { key: theirs.key, ids: theirs.ids, headers });
+      const answer = await ask(route, { key: mine.key, ids: theirs.ids, headers });
+      expect(answer.headers['idempotent-replayed'], `${route.name}: ${answer.text}`).toBeUndefined();
+      expect(answer.status, `${route.name}: ${answer.text}`).not.toBe(503);
+    }
   });
 
   it('reads none of what only operators may', async () => {
