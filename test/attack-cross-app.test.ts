@@ -312,3 +312,45 @@ describe('without a key that counts', () => {
     }
   });
 });
+
+// Last: an API that meets a key's id that it does not know is not ready any more.
+it('who can write to Redis lends no key to another app, and makes none', async () => {
+  const { client } = stack.redis;
+  const victim = await own();
+  const keys = await client.hgetall('sp:keys');
+  const hash = Object.keys(keys).find((one) => keys[one] === mine.tenant.app)!;
+  const configOf = async (app: string) => `{sp:0}:cfg:${(await client.hget('sp:apps', app))!.split(':')[1]}`;
+  const [from, to] = [await configOf(mine.tenant.app), await configOf(victim.tenant.app)];
+  const record = (await client.hget(from, `k:${hash}`))!;
+  const read = () => stack.client.withKey(mine.key).get(victim.tenant.path);
+
+  await client.hset('sp:keys', hash, victim.tenant.app);
+  expect((await read()).status).toBe(401);
+  await client.hset(to, `k:${hash}`, record, 'v', String(Date.now()));
+  const lent = await read();
+  expect([lent.status, lent.json.code]).toEqual([503, 'config_invalid']);
+  expect(lent.text).not.toContain('receiver.example');
+
+  await client.hdel(to, `k:${hash}`);
+  await client.hset('sp:keys', hash, mine.tenant.app);
+  expect((await stack.client.withKey(mine.key).get(mine.tenant.path)).status).toBe(200);
+  // A record of an endpoint, of an app, and what hashed former keys, all of his own making.
+  const { endpoint } = victim.ids;
+  const forged = JSON.stringify({ ...JSON.parse(record.slice(record.indexOf('{'))), id: endpoint });
+  await client.hset('sp:former', '00000000', `v1.00000000.${Buffer.alloc(60).toString('base64url')}`);
+  for (const made of [
+    forged,
+    `00000000.x.${forged}`,
+    `..${forged}`,
+    '',
+    'null',
+    `${record.slice(0, 52)}.${forged}`,
+  ]) {
+    await client.hset(to, endpoint, made, 'v', String(Date.now() + 1));
+    expect((await stack.client.get(victim.tenant.path)).status, made).toBe(503);
+  }
+  const another = await stack.addApi();
+  expect((await fetch(`${another.url}/livez`)).status).toBe(200);
+  expect(another.output).toContain('do not count');
+  await another.stop();
+});
