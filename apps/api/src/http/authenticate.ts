@@ -68,8 +68,10 @@ export class Authenticator {
 
   async #appOf(key: string): Promise<Owner | undefined> {
     const { keyring, shards, configs } = this.#services;
-    for (const keyHash of keyring.hashesOfApiKey(key)) {
-      const app = await shards.client.hget(DIRECTORY.keys, keyHash);
+    const hashes = keyring.hashesOfApiKey(key);
+    const apps = await shards.client.hmget(DIRECTORY.keys, ...hashes);
+    for (const [i, app] of apps.entries()) {
+      const keyHash = hashes[i]!;
       if (app === null) continue;
       const config = await configs.newest(app).catch(missing);
       if (config?.keys.has(keyHash)) return { kind: 'app', app, keyHash };

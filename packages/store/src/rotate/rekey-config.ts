@@ -5,8 +5,10 @@ import type { Shard } from '@sealpost/queue';
 import { type AppRecord, type EndpointRecord, openRecord, sealRecord } from '../config-records.ts';
 import type { Tally } from './rotate-master-key.ts';
 
-/** Records written in one script, so that none blocks Redis for long. */
-const AT_ONCE = 500;
+/** Records written in one script end with the one that reaches this many characters, so that none blocks Redis for long. */
+const WRITTEN_AT_ONCE = 1024 * 1024;
+/** How often a config is read again when others change it. */
+const TRIES = 200;
 /** Longest pause after somebody else was faster, ms. */
 const MAX_PAUSE_MS = 200;
 
@@ -21,28 +23,59 @@ export async function rekeyConfig(
   number: number,
   tally: Tally,
 ): Promise<void> {
-  for (let tries = 0; ; ) {
-    const stored = await shard.client.hgetall(shard.key(`cfg:${number}`));
-    const rekeyed = stored.app === undefined ? [] : rekeyedRecords(keyring, app, stored).slice(0, AT_ONCE);
-    if (rekeyed.length === 0) return;
+  const config = { shard, keyring, app, number, tally };
+  for (let tries = 0; !(await rekeyAsRead(config)); tries++) {
+    if (tries === TRIES)
+      throw new Error(`The config of app ${app} cannot be written: others do so all the time.`);
+    await delay(Math.random() * Math.min(2 ** tries, MAX_PAUSE_MS));
+  }
+}
+
+type Config = { shard: Shard; keyring: Keyring; app: string; number: number; tally: Tally };
+
+/** False: somebody else changed it meanwhile, and it must be read again. */
+async function rekeyAsRead({ shard, keyring, app, number, tally }: Config): Promise<boolean> {
+  const stored = await shard.client.hgetall(shard.key(`cfg:${number}`));
+  if (stored.app === undefined) return true;
+  let version = Number(stored.v);
+  for (const rekeyed of stretches(rekeyedRecords(keyring, app, stored))) {
     const set = Object.fromEntries(rekeyed.map(({ field, text }) => [field, text]));
     const change = JSON.stringify({ set, del: [], doom: {} });
-    const version = await shard.run('write-config', [number, Number(stored.v), change, randomUUID()]);
-    if (Number(version) > 0) {
-      tally.records += rekeyed.length;
-      tally.damaged += rekeyed.filter(({ damaged }) => damaged).length;
-      tries = 0;
-    } else await delay(Math.random() * Math.min(2 ** tries++, MAX_PAUSE_MS));
+    version = Number(await shard.run('write-config', [number, version, change, randomUUID()]));
+    if (version === 0) return false;
+    tally.records += rekeyed.length;
+    tally.damaged += rekeyed.filter(({ damaged }) => damaged).length;
   }
+  return true;
 }
 
 type Rekeyed = { field: string; text: string; damaged: boolean };
 
-function rekeyedRecords(keyring: Keyring, app: string, stored: Record<string, string>): Rekeyed[] {
-  return Object.entries(stored)
-    .filter(([field, text]) => isRecord(field) && mayNeedPreviousKey(keyring, text))
-    .map(([field, text]) => rekeyedRecord(keyring, app, field, text))
-    .filter(({ field, text }) => text !== stored[field]);
+/** Those that need it, as they are asked for. */
+function* rekeyedRecords(
+  keyring: Keyring,
+  app: string,
+  stored: Readonly<Record<string, string>>,
+): Generator<Rekeyed> {
+  for (const [field, text] of Object.entries(stored)) {
+    if (!isRecord(field) || !mayNeedPreviousKey(keyring, text)) continue;
+    const rekeyed = rekeyedRecord(keyring, app, field, text);
+    if (rekeyed.text !== text) yield rekeyed;
+  }
+}
+
+function* stretches(records: Iterable<Rekeyed>): Generator<Rekeyed[]> {
+  let stretch: Rekeyed[] = [];
+  let size = 0;
+  for (const record of records) {
+    stretch.push(record);
+    size += record.text.length;
+    if (size < WRITTEN_AT_ONCE) continue;
+    yield stretch;
+    stretch = [];
+    size = 0;
+  }
+  if (stretch.length > 0) yield stretch;
 }
 
 function isRecord(field: string): boolean {

@@ -244,6 +244,21 @@ describe('rotating the master key', () => {
     expect(await readAll(Keyring.fromMasterKeys(NEW))).toEqual(WHOLE);
   });
 
+  it('writes a config in stretches, all of which are read again by who knew it', async () => {
+    const configs = configsOf(old);
+    const present = (await configs.load('shop'))!.endpoints.get(endpoint.id)!;
+    const ids = [1, 2, 3, 4].map((n) => formatId('ep', 0, 1000 + n));
+    for (const id of ids) {
+      const large = { ...present, id, headersSealed: {}, secrets: [], description: 'x'.repeat(600_000) };
+      await configs.change('shop', () => ({ endpoints: { [id]: large } }));
+    }
+    const counted = tally();
+    expect(await rotateMasterKey(shards, both(), counted)).toEqual({ done: true });
+    expect(counted.records).toBe(7);
+    const config = (await configsOf(Keyring.fromMasterKeys(NEW)).load('shop'))!;
+    for (const id of ids) expect(config.endpoints.get(id)!.description).toHaveLength(600_000);
+  });
+
   it('keeps everything else of a delivery that moves on meanwhile', async () => {
     const before = (await redis.client.hgetBuffer('{sp:0}:d:0', '1'))!;
     await rotateMasterKey(shards, both(), tally());
