@@ -21,6 +21,8 @@ import {
 
 const ROOT = join(import.meta.dirname, '..');
 const WAITING = 1500;
+/** Deliveries of an endpoint that go out while all is written anew. */
+const BUSY = 500;
 const NEW_KEY = randomBytes(32).toString('base64');
 const idOf = (masterKey: string) => Keyring.fromMasterKeys(Buffer.from(masterKey, 'base64')).keyId;
 
@@ -77,6 +79,7 @@ describe('the master key is rotated under a running Sealpost', () => {
   let receiver: Receiver;
   let tenant: Tenant;
   let endpoint: Loose;
+  let busy: Loose;
   let appKey: string;
   let api: AppProcess;
   let worker: AppProcess;
@@ -84,6 +87,9 @@ describe('the master key is rotated under a running Sealpost', () => {
   let deadDelivery: string;
   let both: Record<string, string>;
   const onceSecret = 'per-request-secret-5e5e';
+  const signingSecret = 'signing-secret-of-the-app';
+  /** In the form that the library takes; the receivers' own is the text. */
+  const secretOf = (text: string) => `whsec_${Buffer.from(text).toString('base64')}`;
   const keyed = { type: 'keyed.once', payload: { n: 1 } };
 
   beforeAll(async () => {
@@ -92,7 +98,7 @@ describe('the master key is rotated under a running Sealpost', () => {
     receiver = await Receiver.listen();
     receiver.respond('/once', 500);
     receiver.respond('/dead', 500);
-    tenant = await Tenant.create(stack.client, { signing_secret: 'signing-secret-of-the-app' });
+    tenant = await Tenant.create(stack.client, { signing_secret: signingSecret });
     appKey = (await stack.client.post(`${tenant.path}/keys`, {})).json.key;
     endpoint = await tenant.endpoint({
       url: receiver.url('/waiting'),
@@ -105,12 +111,11 @@ describe('the master key is rotated under a running Sealpost', () => {
       event_types: ['dies.*'],
       retry: { max_retries: 0 },
     });
+    busy = await tenant.endpoint({ url: receiver.url('/busy'), event_types: ['busy.*'] });
     await stack.client.post(`${tenant.path}/endpoints/${endpoint.id}/pause`);
-    for (let n = 0; n < WAITING; n += 500) {
-      const events = Array.from({ length: 500 }, (_, i) => ({ type: 'waits.long', payload: n + i }));
-      const answer = await stack.client.post(`${tenant.path}/events/batch`, { events });
-      expect(answer.status, answer.text).toBe(202);
-    }
+    await stack.client.post(`${tenant.path}/endpoints/${busy.id}/pause`);
+    for (let n = 0; n < WAITING; n += 500) await publishMany('waits.long', 500);
+    await publishMany('busy.early', BUSY);
     onceDelivery = await tenant.send({
       type: 'sent.once',
       webhook_url: receiver.url('/once'),
@@ -123,6 +128,13 @@ describe('the master key is rotated under a running Sealpost', () => {
     await tenant.hasStatus(deadDelivery, 'dead');
     await tenant.publish(keyed, { 'idempotency-key': 'rotation' });
   });
+
+  async function publishMany(type: string, count: number): Promise<void> {
+    const events = Array.from({ length: count }, (_, payload) => ({ type, payload }));
+    const answer = await tenant.client.post(`${tenant.path}/events/batch`, { events });
+    expect(answer.status, answer.text).toBe(202);
+    expect(answer.json.results.every(({ status }: Loose) => status === 202)).toBe(true);
+  }
 
   it('one process after the other gets both keys, and what one cannot read yet is not dead but waits', async () => {
     api = await stack.addApi(both);
@@ -164,7 +176,14 @@ describe('the master key is rotated under a running Sealpost', () => {
     expect(left).toBeGreaterThan(0);
     expect(await stack.redis.client.smembers('sp:master')).toContain(oldId);
 
+    // Everything goes on meanwhile: deliveries go out, new ones come, endpoints are changed.
+    await tenant.client.post(`${tenant.path}/endpoints/${busy.id}/resume`);
     const second = startRotation(env);
+    for (let i = 0; i < 20; i++) {
+      await publishMany('busy.late', 5);
+      const change = { description: `${i}` };
+      expect((await tenant.client.patch(`${tenant.path}/endpoints/${busy.id}`, change)).status).toBe(200);
+    }
     const { code } = await second.process.exited;
     expect(code, second.output()).toBe(0);
     expect(second.output()).toContain(`Nothing is left under ${oldId}`);
@@ -174,6 +193,8 @@ describe('the master key is rotated under a running Sealpost', () => {
     expect(await under(oldId)).toBe(0);
     expect(await stack.redis.client.smembers('sp:master')).toEqual([newId]);
     expect(await placesNaming(stack, oldId)).toEqual([]);
+    const arrived = await receiver.waitForRequests(BUSY + 100, { path: '/busy', timeoutMs: 60_000 });
+    for (const request of arrived) verifySignature(request, secretOf(signingSecret));
   });
 
   it('then every process runs with the new key alone, and nothing is lost', async () => {
@@ -204,7 +225,7 @@ describe('the master key is rotated under a running Sealpost', () => {
     expect(retried.status, retried.text).toBe(202);
     await tenant.hasStatus(deadDelivery, 'delivered');
     await tenant.hasStatus(onceDelivery, 'delivered', 40_000);
-    verifySignature(receiver.to('/once').at(-1)!, `whsec_${Buffer.from(onceSecret).toString('base64')}`);
+    verifySignature(receiver.to('/once').at(-1)!, secretOf(onceSecret));
     const dead = await tenant.get('/deliveries?status=dead');
     expect(dead.json.data.map(({ event_type }: Loose) => event_type)).toEqual(['dies.early']);
 
