@@ -207,8 +207,12 @@ describe('the relay', () => {
     );
     expect(await untilTold(1)).toHaveLength(1);
     await outboxIsEmpty(stack);
-    const logged = [...stack.api.logs, ...second.logs].filter(({ msg }) => /malformed entry/.test(msg ?? ''));
-    expect(new Set(logged.map(({ entry }) => entry)).size).toBe(3);
+    // What a process has printed comes a moment later.
+    const logged = () =>
+      [...stack.api.logs, ...second.logs].filter(({ msg }) => /malformed entry/.test(msg ?? ''));
+    await waitFor(() => new Set(logged().map(({ entry }) => entry)).size === 3, {
+      describe: 'three malformed entries to be logged',
+    });
   });
 
   it('drops what is about an app that has been deleted', async () => {

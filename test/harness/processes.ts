@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeExit, type Exit, ManagedProcess } from '@sealpost/scripts/managed-process';
 import { anyFreePort } from '@sealpost/scripts/ports';
@@ -145,4 +146,10 @@ export function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const ours =
     /^(SEALPOST_|REDIS_URL$|OTEL_|PORT$|HOST$|HEALTH_PORT$|LOG_LEVEL$|WORKER_|API_PROCESSES$|HTTP_CLIENT$)/;
   return Object.fromEntries(Object.entries(env).filter(([name]) => !ours.test(name)));
+}
+
+/** Bytes of memory that a process holds. 0 where there is no /proc. */
+export async function residentOf(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
 }

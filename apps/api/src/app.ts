@@ -49,7 +49,12 @@ export function createApp(
   return app;
 }
 
+/** Of answers that are no page; the pages say what they need. */
+const CSP = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 function securityHeaders(_request: Request, response: Response, next: NextFunction): void {
+  response.setHeader('content-security-policy', CSP);
+  response.setHeader('cross-origin-resource-policy', 'same-origin');
   response.setHeader('x-content-type-options', 'nosniff');
   response.setHeader('referrer-policy', 'no-referrer');
   response.setHeader('cache-control', 'no-store');

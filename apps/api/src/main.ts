@@ -1,11 +1,19 @@
 import { once } from 'node:events';
-import type { Server } from 'node:http';
+import { createServer, type Server, STATUS_CODES } from 'node:http';
 import { Server as TcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AddressPolicy, inputParser, Keyring, SealpostError } from '@sealpost/core';
 import { checkDurability, checkServer, connect, type RedisClient, Shards, whenReady } from '@sealpost/queue';
 import { Expressions } from '@sealpost/sandbox';
-import { Configs, DEFAULT_APP, Deliveries, Events, ensureApp, Idempotency } from '@sealpost/store';
+import {
+  adoptFormerApiKeys,
+  Configs,
+  DEFAULT_APP,
+  Deliveries,
+  Events,
+  ensureApp,
+  Idempotency,
+} from '@sealpost/store';
 import { createLogger, type Logger } from '@sealpost/telemetry';
 import { ADMIN_PATH, adminRouter } from './admin/admin-router.ts';
 import { createApp } from './app.ts';
@@ -45,6 +53,8 @@ const EXIT_MS = 25_000;
 const LAST_REQUESTS_MS = 1000;
 /** Headers must arrive within this, ms; read-body.ts limits bodies, and a stream of lines may last. */
 const HEADERS_MS = 10_000;
+/** How often Node looks whether they have; every 30 s unless told, and so a slow one would have 40 s. */
+const CHECKING_MS = 1000;
 /** Longer than load balancers keep an idle connection (60 s), so that theirs never meets one that we have closed. */
 const KEEP_ALIVE_MS = 65_000;
 
@@ -77,10 +87,16 @@ async function main(): Promise<void> {
     path: ADMIN_PATH,
     router: board,
   });
-  const server = app.listen(settings.port, settings.host);
-  server.headersTimeout = HEADERS_MS;
-  server.requestTimeout = 0;
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
+  const server = createServer(
+    {
+      headersTimeout: HEADERS_MS,
+      connectionsCheckingInterval: CHECKING_MS,
+      requestTimeout: 0,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    },
+    app,
+  );
+  server.listen(settings.port, settings.host);
   server.on('clientError', answerClientError);
   await once(server, 'listening');
   logger.info({ address: server.address() }, 'api ready');
@@ -97,6 +113,7 @@ async function createServices(
 ): Promise<Services> {
   const keyring = Keyring.fromMasterKeys(settings.masterKey, settings.previousMasterKey);
   for (const warning of await checkServer(client, { keyring })) logger.warn(warning);
+  for (const warning of await adoptFormerApiKeys(client, keyring)) logger.warn(warning);
   const { barrier, warnings } = await checkDurability(client, settings.durability);
   for (const warning of warnings) logger.warn(warning);
 
@@ -169,13 +186,26 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
     socket.destroy();
     return;
   }
-  const problem = JSON.stringify(
-    presentProblem(new SealpostError('malformed_request', 'This is not valid HTTP.')),
-  );
+  const problem = presentProblem(clientProblem(error.code));
+  const json = JSON.stringify(problem);
   socket.end(
-    'HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/problem+json\r\n' +
-      `content-length: ${Buffer.byteLength(problem)}\r\n\r\n${problem}`,
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\nconnection: close\r\n` +
+      'content-type: application/problem+json; charset=utf-8\r\nx-content-type-options: nosniff\r\n' +
+      `content-length: ${Buffer.byteLength(json)}\r\n\r\n${json}`,
   );
+}
+
+function clientProblem(code: string | undefined): SealpostError {
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return new SealpostError('headers_too_large', 'Path and headers may have 16 KiB together.');
+  }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return new SealpostError(
+      'request_timeout',
+      `The headers did not arrive within ${HEADERS_MS / 1000} seconds.`,
+    );
+  }
+  return new SealpostError('malformed_request', 'This is not valid HTTP.');
 }
 
 /** Readiness off, no new work, what is under way is finished; a second signal ends at once. */

@@ -13,6 +13,7 @@ export const ERRORS = {
   invalid_idempotency_key: { status: 400, title: 'The Idempotency-Key is not valid' },
   request_timeout: { status: 408, title: 'The request took too long to arrive' },
   payload_too_large: { status: 413, title: 'The body is too large' },
+  headers_too_large: { status: 431, title: 'The headers are too large' },
   unsupported_media_type: { status: 415, title: 'The content type is not supported' },
   unsupported_content_encoding: { status: 415, title: 'The content encoding is not supported' },
   validation_failed: { status: 422, title: 'The request is not valid' },
@@ -21,6 +22,7 @@ export const ERRORS = {
   // Who asks
   unauthorized: { status: 401, title: 'A valid API key is required' },
   forbidden: { status: 403, title: 'The API key does not permit this' },
+  too_many_wrong_keys: { status: 429, title: 'Too many wrong API keys were sent' },
   key_of_another_app: { status: 403, title: 'The API key belongs to another app' },
 
   // What is not there

@@ -48,7 +48,8 @@ describe('a keyring', () => {
   });
 
   it('shows no key when it is printed', () => {
-    expect(inspect(rotated, { depth: 9, showHidden: true })).toBe(`Keyring { keyId: '${rotated.keyId}' }`);
+    const printed = inspect(rotated, { depth: 9, showHidden: true });
+    expect(printed).toBe(`Keyring { keyId: '${rotated.keyId}', [previousKeyId]: [Getter] }`);
   });
 });
 
@@ -191,5 +192,35 @@ describe('hashes and tokens', () => {
     const parts = [old.keyId, app, delivery, event, endpoint, contentType];
     const sealed = parts.map((part) => `${part.length}:${part}`).join('');
     expect(old.hashApiKey(sealed).startsWith(seal.slice(0, 26))).toBe(false);
+  });
+});
+
+describe('when the master key before is given up', () => {
+  const key = 'sk_0123456789';
+
+  it('API keys hashed under it are still found, once what hashed them is adopted', () => {
+    const alone = Keyring.fromMasterKeys(NEW);
+    const stored = old.hashApiKey(key);
+    expect(alone.hashesOfApiKey(key)).not.toContain(stored);
+    const sealed = rotated.sealFormerApiKeys();
+    expect(Object.keys(sealed)).toEqual([old.keyId]);
+    alone.adoptFormerApiKeys(old.keyId, sealed[old.keyId]!);
+    expect(alone.hashesOfApiKey(key)).toEqual([alone.hashApiKey(key), stored]);
+  });
+
+  it('nothing but API keys is known of it, and nobody else can adopt it', () => {
+    const alone = Keyring.fromMasterKeys(NEW);
+    const sealed = rotated.sealFormerApiKeys()[old.keyId]!;
+    alone.adoptFormerApiKeys(old.keyId, sealed);
+    expect(alone.knows(old.keyId)).toBe(false);
+    expect(codeOf(() => alone.adoptFormerApiKeys('00000000', sealed))).toBe('tampered');
+    expect(codeOf(() => stranger.adoptFormerApiKeys(old.keyId, sealed))).toBe('unknown_key');
+  });
+
+  it('a text is encrypted anew for the same place only', () => {
+    const sealed = old.encrypt('secret', PLACE);
+    const again = rotated.reencrypt(sealed, PLACE);
+    expect(Keyring.fromMasterKeys(NEW).decrypt(again, PLACE)).toBe('secret');
+    expect(codeOf(() => rotated.reencrypt(sealed, { ...PLACE, field: 'other' }))).toBe('tampered');
   });
 });

@@ -60,6 +60,8 @@ export class Keyring {
   readonly keyId: string;
   readonly #current: Keys;
   readonly #all: Keys[];
+  /** What hashed API keys under master keys that are gone, by their ids. */
+  readonly #formerApiKeys = new Map<string, KeyObject>();
 
   private constructor(current: Keys, previous: Keys | undefined) {
     this.keyId = current.id;
@@ -75,6 +77,11 @@ export class Keyring {
   /** Whether what was made under the key with this id can be checked and read. */
   knows(keyId: string): boolean {
     return this.#find(keyId) !== undefined;
+  }
+
+  /** The id of the key before the current one, while that is still read. */
+  get previousKeyId(): string | undefined {
+    return this.#all[1]?.id;
   }
 
   /** The seal of a delivery under the current key: 20 bytes of HMAC-SHA256 (truncated as RFC 2104 §5 allows). */
@@ -128,6 +135,11 @@ export class Keyring {
     }
   }
 
+  /** The same text for the same place, under the current key. Throws a `KeyringError`. */
+  reencrypt(text: string, aad: Aad): string {
+    return this.encrypt(this.decrypt(text, aad), aad);
+  }
+
   /** `{keyId}.{base64url}`: HMAC-SHA256 of a stored record's text, bound to its id and app. */
   mac(recordId: string, app: string, text: string): string {
     return `${this.keyId}.${hmac(this.#current.record, join([recordId, app, text])).toString('base64url')}`;
@@ -147,9 +159,34 @@ export class Keyring {
     return hmac(this.#current.apiKey, key).toString('base64url');
   }
 
-  /** What an API key may be stored as: under the current key first, then under the previous one. */
+  /** What an API key may be stored as: under the current key first, then under the previous and former ones. */
   hashesOfApiKey(key: string): string[] {
-    return this.#all.map((keys) => hmac(keys.apiKey, key).toString('base64url'));
+    const former = [...this.#formerApiKeys].filter(([keyId]) => !this.knows(keyId)).map(([, hash]) => hash);
+    return [...this.#all.map(({ apiKey }) => apiKey), ...former].map((hash) =>
+      hmac(hash, key).toString('base64url'),
+    );
+  }
+
+  /**
+   * What hashes API keys under each master key that is not the current one, by its id, encrypted under the current one:
+   * a key's text is not stored, so its hash cannot be made anew (docs/decisions/006-master-key-rotation.md).
+   */
+  sealFormerApiKeys(): Record<string, string> {
+    const former = new Map(this.#formerApiKeys);
+    for (const { id, apiKey } of this.#all) former.set(id, apiKey);
+    former.delete(this.keyId);
+    return Object.fromEntries(
+      [...former].map(([id, hash]) => [
+        id,
+        this.encrypt(hash.export().toString('base64url'), formerApiKeysAad(id)),
+      ]),
+    );
+  }
+
+  /** Takes what `sealFormerApiKeys` gave. Throws a `KeyringError`. */
+  adoptFormerApiKeys(keyId: string, sealed: string): void {
+    const hash = Buffer.from(this.decrypt(sealed, formerApiKeysAad(keyId)), 'base64url');
+    this.#formerApiKeys.set(keyId, createSecretKey(hash));
   }
 
   /** Base64url of HMAC-SHA256 of a text for one purpose, for cookies and derived ids (43 characters). */
@@ -167,6 +204,10 @@ export class Keyring {
   #find(keyId: string): Keys | undefined {
     return this.#all.find((keys) => keys.id === keyId);
   }
+}
+
+function formerApiKeysAad(keyId: string): Aad {
+  return { app: '', record: 'former api keys', field: keyId };
 }
 
 /** One key per use (RFC 5869 §3.2), so that a value made for one use is nothing in another. */

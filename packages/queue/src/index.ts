@@ -12,6 +12,7 @@ export * from './keep-house.ts';
 export * from './keys.ts';
 export * from './numbers.ts';
 export * from './pump.ts';
+export * from './rekey.ts';
 export * from './replay.ts';
 export * from './scripts.ts';
 export * from './settle.ts';

@@ -8,6 +8,7 @@
  * | `sp:shards` | set | shards that have ever got an app |
  * | `sp:keys` | hash | HMAC of an API key → app name (a hint; the app's config is the truth) |
  * | `sp:master` | set | ids of the master keys with which something here was written |
+ * | `sp:former` | hash | id of a master key that is gone → what hashed API keys under it, encrypted |
  * | `n` / `own` | counter | last number of an event or delivery / of an app or endpoint ("owner") or replay |
  * | `cfg:{app}` | hash | the app's version `v`, the last `change`, its record `app`, its endpoints `ep_…`, its keys `k:…` |
  * | `d:{bucket}` | hash | delivery records by number within the bucket; `o`: how many are open |
@@ -46,6 +47,7 @@ export const DIRECTORY = {
   shards: 'sp:shards',
   keys: 'sp:keys',
   master: 'sp:master',
+  former: 'sp:former',
 } as const;
 
 /** Entries of one packed bucket; a script knows the same number. */

@@ -23,6 +23,7 @@ const SCRIPTS = {
   expire: RECORDS,
   'write-config': LANES,
   'watch-idle': RECORDS,
+  rekey: RECORDS,
 };
 export type ScriptName = keyof typeof SCRIPTS;
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Keyring, SealpostError } from '@sealpost/core';
+import { type Aad, type Keyring, SealpostError } from '@sealpost/core';
 import type { Shard } from '@sealpost/queue';
 
 /** Answers are kept this long. */
@@ -8,6 +8,8 @@ export const KEPT_SECONDS = 24 * 3600;
 const RUNNING_SECONDS = 120;
 
 export type KeptAnswer = { status: number; headers: Record<string, string>; json: string };
+/** What is stored for an idempotency key; without an answer, its request is running. */
+export type StoredAnswer = { hash: string; answer?: string };
 export type IdempotentRequest = { app: string; owner: number; route: string; key: string; body: string };
 
 /** `begun`: run the request, then `finish` or `forget`. `replay`: it has run; this was the answer. */
@@ -32,7 +34,7 @@ export class Idempotency {
       return { state: 'begun' };
     const stored = await shard.client.get(name);
     if (stored === null) return this.begin(shard, request);
-    const entry = JSON.parse(stored) as { hash: string; answer?: string };
+    const entry = JSON.parse(stored) as StoredAnswer;
     if (entry.hash !== bodyHash(request)) {
       throw new SealpostError(
         'idempotency_key_reused',
@@ -66,14 +68,23 @@ export class Idempotency {
   }
 }
 
-function redisKey(shard: Shard, { owner, route, key }: IdempotentRequest): string {
-  return shard.key(`i:${owner}:${createHash('sha256').update(`${route}\0${key}`).digest('base64url')}`);
+function redisKey(shard: Shard, request: IdempotentRequest): string {
+  return shard.key(`i:${request.owner}:${nameOf(request)}`);
+}
+
+function nameOf({ route, key }: IdempotentRequest): string {
+  return createHash('sha256').update(`${route}\0${key}`).digest('base64url');
 }
 
 function bodyHash({ body }: IdempotentRequest): string {
   return createHash('sha256').update(body).digest('base64url');
 }
 
-function aad({ app, route, key }: IdempotentRequest) {
-  return { app, record: `idempotency:${route}`, field: key };
+function aad(request: IdempotentRequest): Aad {
+  return answerAad(request.app, request.owner, nameOf(request));
+}
+
+/** Ties an answer to its place. No more than its Redis key tells: so it can be encrypted anew without the request. */
+export function answerAad(app: string, owner: number, name: string): Aad {
+  return { app, record: `idempotency:${owner}`, field: name };
 }

@@ -19,3 +19,5 @@ export * from './keys.ts';
 export * from './lane-settings.ts';
 export * from './lane-state.ts';
 export * from './replays.ts';
+export * from './rotate/former-api-keys.ts';
+export * from './rotate/rotate-master-key.ts';

@@ -4,6 +4,7 @@ import type { Logger } from '@sealpost/telemetry';
 import express, { type NextFunction, type Request, type Response, type Router } from 'express';
 import type { Authenticator } from '../http/authenticate.ts';
 import { sendProblem } from '../http/problem.ts';
+import { networkOf } from '../http/wrong-keys.ts';
 import { LockOut } from './lock-out.ts';
 import { LOGIN_CSS, loginPage } from './login-page.ts';
 import { queuesBoard } from './queues-board.ts';
@@ -42,7 +43,7 @@ export function adminRouter({ keyring, shards, authenticator, writable, logger }
   router.get('/login.css', (_request, response) => response.type('css').end(LOGIN_CSS));
   router.get('/login', (_request, response) => response.type('html').end(loginPage()));
   router.post('/login', express.urlencoded({ extended: false, limit: '4kb' }), (request, response) => {
-    const address = request.socket.remoteAddress ?? '';
+    const address = networkOf(request.socket.remoteAddress ?? '');
     const wait = lockOut.waitSeconds(address);
     if (wait > 0) {
       const minutes = Math.ceil(wait / 60);
@@ -75,21 +76,21 @@ export function adminRouter({ keyring, shards, authenticator, writable, logger }
   return router;
 }
 
-function requireOperator(
+async function requireOperator(
   keyring: Keyring,
   authenticator: Authenticator,
   logger: Logger,
   request: Request,
   response: Response,
   next: NextFunction,
-): void {
-  const bearer = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1];
-  const permitted =
-    bearer === undefined
-      ? hasSession(keyring, authenticator.operators, request.headers.cookie, Date.now())
-      : authenticator.isOperator(bearer);
+): Promise<void> {
+  const { authorization = '', cookie } = request.headers;
+  const bears = hasBearer(request);
+  const permitted = bears
+    ? await authenticator.bearsOperatorsKey(authorization, request.socket.remoteAddress)
+    : hasSession(keyring, authenticator.operators, cookie, Date.now());
   if (permitted) next();
-  else if (bearer === undefined && isPage(request)) response.redirect(303, LOGIN);
+  else if (!bears && isPage(request)) response.redirect(303, LOGIN);
   else sendProblem(logger, request, response, new SealpostError('unauthorized', `Log in at ${LOGIN}.`));
 }
 

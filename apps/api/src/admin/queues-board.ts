@@ -2,7 +2,7 @@ import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { ExpressAdapter } from '@bull-board/express';
 import type { Shards } from '@sealpost/queue';
-import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import type { Express, NextFunction, Request, RequestHandler, Response } from 'express';
 
 /** How old the list of shards may be, ms. */
 const FRESH_MS = 5000;
@@ -29,5 +29,8 @@ export function queuesBoard(shards: Shards, path: string, writable: boolean): Re
     }
     next();
   };
-  return [refresh, serverAdapter.getRouter() as RequestHandler];
+  // An Express of its own, which would tell so in every answer.
+  const app = serverAdapter.getRouter() as Express;
+  app.disable('x-powered-by');
+  return [refresh, app];
 }

@@ -4,6 +4,9 @@ import { DIRECTORY } from '@sealpost/queue';
 import type { AppConfig } from '@sealpost/store';
 import type { Services } from '../services.ts';
 import type { Access, Caller } from './route.ts';
+import { WrongKeys } from './wrong-keys.ts';
+
+type Owner = { kind: 'operator' } | { kind: 'app'; app: string; keyHash: string };
 
 /** Who calls, by the `Authorization: Bearer` header. */
 export class Authenticator {
@@ -11,6 +14,7 @@ export class Authenticator {
   /** Hashes of the operators' keys. */
   readonly operators: readonly string[];
   readonly #operators: Buffer[];
+  readonly #wrongKeys = new WrongKeys();
 
   constructor(services: Pick<Services, 'configs' | 'keyring' | 'shards'>, apiKeys: string[]) {
     this.#services = services;
@@ -28,32 +32,56 @@ export class Authenticator {
 
   /**
    * @param app in which to act; undefined: the path names none, nor does the caller
-   * @throws SealpostError unauthorized, forbidden, key_of_another_app
+   * @param address of the client, which is slowed down when it guesses
+   * @throws SealpostError unauthorized, forbidden, key_of_another_app, too_many_wrong_keys
    */
-  async authenticate(header: string | undefined, access: Access, app: string | undefined): Promise<Caller> {
+  async authenticate(
+    header: string | undefined,
+    access: Access,
+    app: string | undefined,
+    address: string | undefined,
+  ): Promise<Caller> {
     if (typeof access === 'object') return { kind: 'anyone' };
-    const key = /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1];
+    const key = bearerOf(header);
     if (key === undefined) throw unauthorized();
-    if (this.isOperator(key)) return { kind: 'operator' };
-    const owner = await this.#appOf(key);
+    const owner = await this.#ownerOf(key, address);
     if (!owner) throw unauthorized();
+    if (owner.kind === 'operator') return owner;
     if (access === 'operator') throw new SealpostError('forbidden', 'Only an operator may do this.');
     const acts = app ?? (access === 'caller' ? owner.app : undefined);
     if (owner.app !== acts)
       throw new SealpostError('key_of_another_app', 'The API key belongs to another app.');
-    return { kind: 'app', app: owner.app, keyHash: owner.keyHash };
+    return owner;
   }
 
-  async #appOf(key: string): Promise<{ app: string; keyHash: string } | undefined> {
+  /** Whether the header bears an operator's key. @throws SealpostError too_many_wrong_keys */
+  async bearsOperatorsKey(header: string, address: string | undefined): Promise<boolean> {
+    const key = bearerOf(header);
+    return key !== undefined && (await this.#ownerOf(key, address))?.kind === 'operator';
+  }
+
+  #ownerOf(key: string, address: string | undefined): Promise<Owner | undefined> {
+    return this.#wrongKeys.check(address, this.#services.keyring.hashApiKey(key), async () =>
+      this.isOperator(key) ? { kind: 'operator' } : this.#appOf(key),
+    );
+  }
+
+  async #appOf(key: string): Promise<Owner | undefined> {
     const { keyring, shards, configs } = this.#services;
-    for (const keyHash of keyring.hashesOfApiKey(key)) {
-      const app = await shards.client.hget(DIRECTORY.keys, keyHash);
+    const hashes = keyring.hashesOfApiKey(key);
+    const apps = await shards.client.hmget(DIRECTORY.keys, ...hashes);
+    for (const [i, app] of apps.entries()) {
+      const keyHash = hashes[i]!;
       if (app === null) continue;
       const config = await configs.newest(app).catch(missing);
-      if (config?.keys.has(keyHash)) return { app, keyHash };
+      if (config?.keys.has(keyHash)) return { kind: 'app', app, keyHash };
     }
     return undefined;
   }
+}
+
+function bearerOf(header: string | undefined): string | undefined {
+  return /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1];
 }
 
 /** The key counts in this version of the config. @throws SealpostError unauthorized */

@@ -8,10 +8,11 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * A request's JSON text; '' when there is no body.
+ * @param arrivesMs within which it must have arrived
  * @throws SealpostError unsupported_media_type, unsupported_content_encoding, payload_too_large,
  * request_timeout, invalid_utf8
  */
-export async function readBody(request: Request, limit: number): Promise<string> {
+export async function readBody(request: Request, limit: number, arrivesMs = ARRIVES_MS): Promise<string> {
   const length = Number(request.headers['content-length'] ?? 0);
   if (length > limit) throw tooLarge(limit);
   const encoding = request.headers['content-encoding'];
@@ -21,7 +22,7 @@ export async function readBody(request: Request, limit: number): Promise<string>
       'Send the body as it is, without content-encoding.',
     );
   }
-  const { chunks, size } = await chunksOf(request, limit);
+  const { chunks, size } = await chunksOf(request, limit, arrivesMs);
   if (size > 0) assertJson(request.headers['content-type']);
   try {
     return utf8.decode(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
@@ -30,11 +31,15 @@ export async function readBody(request: Request, limit: number): Promise<string>
   }
 }
 
-async function chunksOf(request: Request, limit: number): Promise<{ chunks: Buffer[]; size: number }> {
+async function chunksOf(
+  request: Request,
+  limit: number,
+  arrivesMs: number,
+): Promise<{ chunks: Buffer[]; size: number }> {
   const chunks: Buffer[] = [];
   let size = 0;
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => done(tooSlow()), ARRIVES_MS);
+    const timer = setTimeout(() => done(tooSlow(arrivesMs)), arrivesMs);
     const onData = (chunk: Buffer) => {
       size += chunk.length;
       if (size > limit) done(tooLarge(limit));
@@ -82,8 +87,8 @@ function assertJson(contentType = ''): void {
   );
 }
 
-function tooSlow(): SealpostError {
-  return new SealpostError('request_timeout', `The body did not arrive within ${ARRIVES_MS / 1000} seconds.`);
+function tooSlow(arrivesMs: number): SealpostError {
+  return new SealpostError('request_timeout', `The body did not arrive within ${arrivesMs / 1000} seconds.`);
 }
 
 function tooLarge(limit: number): SealpostError {

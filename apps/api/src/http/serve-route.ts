@@ -25,6 +25,7 @@ export async function serveRoute(
       request.headers.authorization,
       route.access,
       named as string | undefined,
+      request.socket.remoteAddress,
     );
     const context = await readContext(services, route, request, response, caller);
     const { idempotencyKey: key, rawBody } = context;

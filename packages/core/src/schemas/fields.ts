@@ -8,8 +8,9 @@ import { checkSecret } from '../secrets.ts';
 const APP_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 const OWN_EVENT_ID = /^[A-Za-z0-9_-]{1,64}$/;
 const ENVIRONMENT = /^[A-Za-z0-9_.-]{1,64}$/;
-/** No control characters, line separators or halves of a surrogate pair. */
-const PRINTABLE = /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]*$/u;
+/** No control characters, line separators or halves of a surrogate pair; without \p, which few tools' regexes know. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it refuses them
+const PRINTABLE = /^[^\u0000-\u001f\u007f-\u009f\u2028\u2029\ud800-\udfff]*$/u;
 
 /** A string of a length that a pattern must match; `expected` completes "must be …". */
 export function text(max: number, pattern: RegExp, expected: string) {
@@ -52,7 +53,11 @@ export const correlationId = text(256, PRINTABLE, 'printable characters').descri
 );
 
 /** Only the form: what a URL may point to depends on the deployment, and `inputParser` checks it. */
-export const url = z.string().min(1).max(MAX_URL_LENGTH);
+export const url = z
+  .string()
+  .min(1)
+  .max(MAX_URL_LENGTH)
+  .meta({ format: 'uri', pattern: '^[Hh][Tt][Tt][Pp][Ss]?://[^#]+$' });
 
 /** `checkSecret` counts characters, where Zod would count UTF-16 units. */
 export const secret = z.string().check(problemCheck(checkSecret)).meta({
