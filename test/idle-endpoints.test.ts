@@ -63,6 +63,7 @@ describe('a worker disables endpoints without a delivery for 30 days', () => {
     ] as const;
     const delivery = await asking.send();
     for (const tenant of [asking, silent, tasks, refusing]) await age(tenant, IDLE_MS + 60_000);
+    await shards.client.set(shards.get(0).key('idle:known'), '1');
 
     await stack.addWorker();
     await looked(asking, 1);

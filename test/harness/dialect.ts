@@ -58,6 +58,15 @@ export function hexSignature({ body }: ReceivedRequest, secret: string): string 
   return `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
 }
 
+/**
+ * How long a delivery waits from the end of its last attempt to the next one, ms. A few ms more or less are the reading of
+ * two clocks; how busy the machine is adds to it.
+ */
+export function msUntilRetry({ attempts, next_attempt_at }: Loose): number {
+  const { started_at, duration_ms } = attempts.at(-1);
+  return Date.parse(next_attempt_at) - Date.parse(started_at) - duration_ms;
+}
+
 /** The paths of a problem's bad fields. */
 export function badFields({ json }: Answer<Loose>): string[] {
   return (json.errors ?? []).map(({ path }: { path: string }) => path);

@@ -97,7 +97,7 @@ export class Housekeeper {
   /** Goes on in the next round, where there is more than one is for. */
   async #disableIdle(): Promise<void> {
     const { number: shard } = this.#shard;
-    if (!this.#idle && (await takeIdleTurn(this.#shard)))
+    if (!this.#idle && (await takeIdleTurn(this.#shard, this.#now())))
       this.#idle = disableIdle(this.#shard, this.#configs, this.#now);
     for (let round = 0; round < MOST_STRETCHES && this.#idle && !this.#stopped; round++) {
       // One that has failed is at its end: it says so when it is asked again.

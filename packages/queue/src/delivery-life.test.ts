@@ -328,6 +328,21 @@ describe('by hand', () => {
     expect(await test.claim(number, 1, 0)).toEqual({ result: 'gone' });
   });
 
+  it('retry keeps an endpoint from being idle, where that is watched', async () => {
+    const notes = shard.key(`idle:${APP}`);
+    const retried = async () => {
+      const { number } = await test.publish();
+      await test.settle(number, { status: 'dead', reason: 'timeout' });
+      expect(await retryDelivery(shard, number, APP)).toEqual({ result: 'retry' });
+      return test.redis.client.hgetall(notes);
+    };
+    expect(await retried()).toEqual({});
+    await test.redis.client.hset(notes, ENDPOINT, '1', '99', '1');
+    const { [ENDPOINT]: seen, ...others } = await retried();
+    expect(Number(seen)).toBeGreaterThan(1);
+    expect(others).toEqual({ 99: '1' });
+  });
+
   it('retry refuses what is under way, and what has no body any more', async () => {
     const { number } = await test.publish();
     expect(await retryDelivery(shard, number, APP)).toEqual({ result: 'open' });

@@ -39,6 +39,7 @@
  * | `idle` | hash | app → its name, of those in which endpoints are disabled when they are idle |
  * | `idle:{app}` | hash | endpoint → ms epoch up to which it is known to have had deliveries, of each that is watched |
  * | `idle:turn` | string | somebody looks after idle endpoints in this hour |
+ * | `idle:known` | string | the last such look is so recent that no delivery since then has gone unseen |
  * | `doomed` | hash | owners whose open deliveries are being cancelled → position reached |
  * | `expiry` | zset | buckets with nothing open, by the time at which they are dropped |
  */

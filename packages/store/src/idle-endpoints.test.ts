@@ -228,6 +228,21 @@ describe('what is not known makes it later:', () => {
     expect(await disabled()).toEqual([one!.id]);
   });
 
+  it('a look so long after the last one that what came meanwhile may be gone', async () => {
+    await app('shop');
+    const [one] = await endpoints('shop', 1);
+    await disabled();
+    const known = shard.key('idle:known');
+    expect(await redis.client.ttl(known)).toBeLessThan(86_400);
+    await redis.client.del(known);
+    clock += 31 * DAY;
+    expect(await disabled()).toEqual([]);
+    clock += 29 * DAY;
+    expect(await disabled()).toEqual([]);
+    clock += 1 * DAY;
+    expect(await disabled()).toEqual([one!.id]);
+  });
+
   it('an endpoint that was changed between the look and the step', async () => {
     await app('shop');
     const [one] = await endpoints('shop', 1);
@@ -333,9 +348,14 @@ describe('a walk', () => {
   });
 
   it('is one worker’s in an hour', async () => {
-    expect(await takeIdleTurn(shard)).toBe(true);
-    expect(await takeIdleTurn(shard)).toBe(false);
+    expect(await takeIdleTurn(shard, Date.now())).toBe(true);
+    expect(await takeIdleTurn(shard, Date.now())).toBe(false);
     expect(await redis.client.ttl(shard.key('idle:turn'))).toBeGreaterThan(3500);
     expect(await redis.client.exists(DIRECTORY.apps)).toBe(0);
+  });
+
+  it.each([-1, 1])('is not for a worker whose clock is wrong by days: %i', async (days) => {
+    expect(await takeIdleTurn(shard, Date.now() + days * DAY)).toBe(false);
+    expect(await takeIdleTurn(shard, Date.now())).toBe(true);
   });
 });

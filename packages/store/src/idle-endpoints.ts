@@ -9,6 +9,13 @@ import { readPacked } from './read-packed.ts';
 
 /** How often a shard's endpoints are looked at, by one of all workers, seconds. */
 const EVERY_SECONDS = 3600;
+/**
+ * How long a look tells the next one all that came before it, seconds: records are kept for a day at least, so what was
+ * delivered after the look is then still there to be seen, and an hour is for the look itself.
+ */
+const KNOWN_SECONDS = 23 * 3600;
+/** A clock that is further from Redis' must not say what has been idle for how long, ms. */
+const MOST_ASTRAY_MS = 3_600_000;
 /** Endpoints, or notes, that one step looks at. */
 const STRETCH = 200;
 
@@ -18,14 +25,21 @@ export const IDLE_REASON = 'idle';
 /** What one step came to. An app that fails is left out, and the others go on. */
 export type IdleStep = { app: string; disabled: string[]; error?: unknown };
 
-/** Whether this process is the one that looks after the shard's idle endpoints in this hour. */
-export async function takeIdleTurn(shard: Shard): Promise<boolean> {
+/**
+ * Whether this process is the one that looks after the shard's idle endpoints in this hour. Failure policy: one whose
+ * clock is wrong leaves it to the others, since a clock that is ahead would disable what is in use.
+ * @param now ms epoch
+ */
+export async function takeIdleTurn(shard: Shard, now: number): Promise<boolean> {
+  const [seconds] = await shard.client.time();
+  if (Math.abs(Number(seconds) * 1000 - now) > MOST_ASTRAY_MS) return false;
   return (await shard.client.set(shard.key('idle:turn'), '1', 'EX', EVERY_SECONDS, 'NX')) === 'OK';
 }
 
 /**
  * Disables the endpoints of a shard that have been idle for long, in apps that want it, a stretch a step: who walks may
- * stop after any. The hash `idle` names those apps, so that no others are read.
+ * stop after any. The hash `idle` names those apps, so that no others are read. Where the last look is too long ago, as
+ * after days without a worker, deliveries may have come and gone unseen: nothing that was noted counts then.
  * @param now ms epoch
  */
 export async function* disableIdle(
@@ -33,19 +47,21 @@ export async function* disableIdle(
   configs: Configs,
   now: () => number,
 ): AsyncGenerator<IdleStep> {
+  const isKnown = (await shard.client.exists(shard.key('idle:known'))) === 1;
   for await (const [number, app] of hashEntries(shard, shard.key('idle'))) {
     try {
-      yield* stepsOfApp(shard, configs, { app, number: Number(number) }, now);
+      yield* stepsOfApp(shard, configs, { app, number: Number(number), isKnown }, now);
     } catch (error) {
       yield { app, disabled: [], error };
     }
   }
+  await shard.client.set(shard.key('idle:known'), '1', 'EX', KNOWN_SECONDS);
 }
 
 async function* stepsOfApp(
   shard: Shard,
   configs: Configs,
-  { app, number }: { app: string; number: number },
+  { app, number, isKnown }: { app: string; number: number; isKnown: boolean },
   now: () => number,
 ): AsyncGenerator<IdleStep> {
   const config = await configs.newest(app).catch(missing);
@@ -58,7 +74,7 @@ async function* stepsOfApp(
   if (watched.length === 0) await note(shard, config, []);
   const idle: EndpointRecord[] = [];
   for (const endpoints of stretches(watched)) {
-    idle.push(...(await findIdle(shard, config, endpoints, now())));
+    idle.push(...(await findIdle(shard, config, endpoints, now(), isKnown)));
     yield { app, disabled: [] };
   }
   const gone = new Set<string>();
@@ -84,8 +100,9 @@ async function findIdle(
   config: AppConfig,
   endpoints: EndpointRecord[],
   now: number,
+  isKnown: boolean,
 ): Promise<EndpointRecord[]> {
-  const judged = await judge(shard, config, endpoints, now);
+  const judged = await judge(shard, config, endpoints, now, isKnown);
   const noted = await note(
     shard,
     config,
@@ -102,9 +119,13 @@ async function judge(
   config: AppConfig,
   endpoints: EndpointRecord[],
   now: number,
+  isKnown = true,
 ): Promise<Judged[]> {
   const facts = await look(shard, config, endpoints);
-  return endpoints.map((endpoint, i) => ({ endpoint, ...judgeIdle({ now, endpoint, ...facts[i]! }) }));
+  return endpoints.map((endpoint, i) => {
+    const { seen, ...others } = facts[i]!;
+    return { endpoint, ...judgeIdle({ now, endpoint, ...others, seen: isKnown ? seen : undefined }) };
+  });
 }
 
 function idleOf(judged: Judged[]): EndpointRecord[] {

@@ -16,7 +16,7 @@ export type IdleFacts = {
   newest: number | undefined;
   /** How many of its deliveries have not ended. */
   open: number;
-  /** What the last look wrote down. Undefined: nobody has looked yet. */
+  /** What the last look wrote down. Undefined: nobody has looked yet, or not for too long. */
   seen: number | undefined;
 };
 

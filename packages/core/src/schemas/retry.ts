@@ -55,8 +55,8 @@ const fields = z.strictObject({
 });
 
 /**
- * A retry policy as a client gives it: what is left out comes from the layer below (app, wire profile, then built-in). A schedule
- * comes with its strategy, so that each layer can be read by itself.
+ * A retry policy as a client gives it: what is left out comes from the layer below (app, wire profile, then built-in). A
+ * schedule comes with its strategy, so that each layer can be read by itself.
  */
 export const retryPolicy = fields
   .check(({ value, issues }) => {

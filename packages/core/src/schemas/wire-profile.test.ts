@@ -78,6 +78,7 @@ describe('a wire profile', () => {
     [{ headers: { id: 'Webhook-Id' } }, 'headers.id', notAllowed],
     [{ headers: { event: 'User-Agent' } }, 'headers.event', notAllowed],
     [{ headers: { event: 'accept-encoding' } }, 'headers.event', notAllowed],
+    [{ headers: { event: '__proto__' } }, 'headers.event', notAllowed],
     [{ headers: { event: 'X-A', id: 'x-a' } }, 'headers.id', 'must be another name than the ones before it'],
     [
       { signature: 'sha1-hex' },

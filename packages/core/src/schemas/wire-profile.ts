@@ -12,8 +12,11 @@ const MAX_TEXT_LENGTH = 256;
 const HEADER_TEXT = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 const SIGNED_TEXT = /^[\x20-\x7e]*$/;
 
-/** What Sealpost or its HTTP client says of the request itself, beside what no endpoint may set. */
-const TAKEN_HEADERS = new Set(['accept-encoding', 'content-encoding', 'user-agent']);
+/**
+ * What Sealpost or its HTTP client says of the request itself, beside what no endpoint may set; and the one name under
+ * which an object keeps nothing, so that it would not be sent.
+ */
+const TAKEN_HEADERS = new Set(['accept-encoding', 'content-encoding', 'user-agent', '__proto__']);
 
 const headerName = z
   .string()

@@ -163,4 +163,7 @@ local function reopen_delivery(d)
   next_generation(d)
   redis.call('ZREM', p .. 'watch', int(d.number)) -- of an attempt whose time is over
   d.retry_base, d.due, d.reason = d.attempts, now, 0
+  -- Its endpoint is not idle (WATCH-IDLE), though the newest delivery may be old.
+  local notes, endpoint = p .. 'idle:' .. int(d.app), int(d.endpoint)
+  if redis.call('HEXISTS', notes, endpoint) == 1 then redis.call('HSET', notes, endpoint, int(now)) end
 end

@@ -88,17 +88,18 @@ export function newEndpoint(input: PreferencesInput): EndpointInput {
     name: PREFERENCES_ENDPOINT,
     description: 'Keeps the notification preferences of an AIFAI agent.',
     wire_profile: 'aifai',
-    ...fields,
+    ...said(fields, input),
   };
 }
 
-/**
- * What a change of preferences changes of the endpoint. Limits and hours that were set another way, and that preferences
- * cannot tell, stay as long as nothing is said about them. @throws SealpostError validation_failed
- */
+/** What a change of preferences changes of the endpoint. @throws SealpostError validation_failed */
 export function endpointChange(endpoint: Endpoint, input: PreferencesInput): EndpointPatch {
   const fields = fieldsOf(merged(preferencesOf(endpoint), input), input, endpoint.metadata as Metadata);
-  const { rate_limit, quiet_hours, ...always } = fields;
+  return said(fields, input);
+}
+
+/** Limits and hours that the app has, or that were set another way, count as long as nothing is said about them. */
+function said({ rate_limit, quiet_hours, ...always }: ReturnType<typeof fieldsOf>, input: PreferencesInput) {
   const saysHours = input.quiet_hours_start !== undefined || input.quiet_hours_end !== undefined;
   return {
     ...always,

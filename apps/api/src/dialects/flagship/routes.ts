@@ -1,11 +1,12 @@
 import type { WireProfileName } from '@sealpost/core';
-import { type AppConfig, createEndpoint, patchEndpoint, removeEndpoint } from '@sealpost/store';
+import { type AppConfig, createEndpoint, patchEndpoint } from '@sealpost/store';
 import { z } from 'zod';
-import { cutPage, paged, pagedAnswer, pageOf } from '../../http/pagination.ts';
+import { pageOf } from '../../http/pagination.ts';
 import { type Answer, defineRoute, type Route } from '../../http/route.ts';
 import type { Services } from '../../services.ts';
 import { sendTest } from '../shared-send-test.ts';
-import { webhookOf, webhooksOf, webhooksQuery } from '../shared-webhooks.ts';
+import { webhookRoutes } from '../shared-webhook-routes.ts';
+import { webhookOf } from '../shared-webhooks.ts';
 import { presentDelivery, presentWebhook } from './present.ts';
 import {
   createdWebhookAnswer,
@@ -26,14 +27,16 @@ const ONE = `${COLLECTION}/:endpoint`;
 /** The documented pages have no cursor. */
 const FURTHER = "for more, list the endpoint's deliveries through Sealpost's own API";
 
-const listAnswer = z.object({
-  webhooks: z.array(webhookAnswer),
-  pagination: pagedAnswer(webhookAnswer).shape.pagination,
-});
-
 /** The HTTP surface of goflagship's "Webhooks Documentation". */
 export function flagshipRoutes(services: Services, now: () => number = Date.now): Route[] {
   const { configs, keyring } = services;
+  const { list, get, remove } = webhookRoutes(services, {
+    profile: PROFILE,
+    tag: TAG,
+    collection: COLLECTION,
+    answer: webhookAnswer,
+    present: presentWebhook,
+  });
   return [
     defineRoute({
       method: 'post',
@@ -50,34 +53,8 @@ export function flagshipRoutes(services: Services, now: () => number = Date.now)
         return { status: 201, headers: { location }, body: { ...presentWebhook(config, endpoint), secret } };
       },
     }),
-    defineRoute({
-      method: 'get',
-      path: COLLECTION,
-      tag: TAG,
-      summary: 'List webhooks',
-      access: 'caller',
-      query: webhooksQuery,
-      answers: { 200: { description: 'A page, newest first.', schema: listAnswer } },
-      handle: async ({ params, query }) => {
-        const page = pageOf(query);
-        const config = await configs.newest(params.app!);
-        const cut = cutPage('webhooks', webhooksOf(config, PROFILE), ({ id }) => id, page);
-        const { data, pagination } = paged(cut.data, page, cut.found);
-        return {
-          status: 200,
-          body: { webhooks: data.map((endpoint) => presentWebhook(config, endpoint)), pagination },
-        };
-      },
-    }),
-    defineRoute({
-      method: 'get',
-      path: ONE,
-      tag: TAG,
-      summary: 'Get a webhook',
-      access: 'caller',
-      answers: { 200: { description: 'The webhook.', schema: webhookAnswer } },
-      handle: async ({ params }) => shown(await configs.newest(params.app!), params),
-    }),
+    list,
+    get,
     defineRoute({
       method: 'put',
       path: ONE,
@@ -95,21 +72,7 @@ export function flagshipRoutes(services: Services, now: () => number = Date.now)
         return shown(changed, params);
       },
     }),
-    defineRoute({
-      method: 'delete',
-      path: ONE,
-      tag: TAG,
-      summary: 'Delete a webhook',
-      description: 'At once; its open deliveries are cancelled in the background.',
-      access: 'caller',
-      answers: { 204: { description: 'Deleted.' } },
-      handle: async ({ params }) => {
-        await configs.change(params.app!, (config) =>
-          removeEndpoint(config, webhookOf(config, params.endpoint!, PROFILE).id),
-        );
-        return { status: 204 };
-      },
-    }),
+    remove,
     defineRoute({
       method: 'get',
       path: `${ONE}/deliveries`,

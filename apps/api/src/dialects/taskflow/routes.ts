@@ -1,10 +1,11 @@
 import { memberSpans, type WireProfileName } from '@sealpost/core';
-import { type AppConfig, createEndpoint, patchEndpoint, removeEndpoint } from '@sealpost/store';
-import { cutPage, paged, pagedAnswer, pageOf } from '../../http/pagination.ts';
+import { type AppConfig, createEndpoint, patchEndpoint } from '@sealpost/store';
+import { paged, pagedAnswer, pageOf } from '../../http/pagination.ts';
 import { type Answer, defineRoute, type Route } from '../../http/route.ts';
 import type { Services } from '../../services.ts';
 import { sendTest } from '../shared-send-test.ts';
-import { webhookOf, webhooksOf, webhooksQuery } from '../shared-webhooks.ts';
+import { webhookRoutes } from '../shared-webhook-routes.ts';
+import { webhookOf } from '../shared-webhooks.ts';
 import { presentDelivery, presentWebhook, statusesNamed } from './present.ts';
 import {
   deliveriesQuery,
@@ -27,6 +28,13 @@ const RULE = { secretOptional: true };
 /** The HTTP surface of TaskFlow's "Webhook Integration Guide". */
 export function taskflowRoutes(services: Services, now: () => number = Date.now): Route[] {
   const { configs, keyring } = services;
+  const { list, get, remove } = webhookRoutes(services, {
+    profile: PROFILE,
+    tag: TAG,
+    collection: COLLECTION,
+    answer: webhookAnswer,
+    present: presentWebhook,
+  });
   return [
     defineRoute({
       method: 'post',
@@ -43,31 +51,8 @@ export function taskflowRoutes(services: Services, now: () => number = Date.now)
         return { status: 201, headers: { location }, body: presentWebhook(config, endpoint) };
       },
     }),
-    defineRoute({
-      method: 'get',
-      path: COLLECTION,
-      tag: TAG,
-      summary: 'List webhooks',
-      access: 'caller',
-      query: webhooksQuery,
-      answers: { 200: { description: 'A page, newest first.', schema: pagedAnswer(webhookAnswer) } },
-      handle: async ({ params, query }) => {
-        const page = pageOf(query);
-        const config = await configs.newest(params.app!);
-        const { data, found } = cutPage('webhooks', webhooksOf(config, PROFILE), ({ id }) => id, page);
-        const shown = data.map((endpoint) => presentWebhook(config, endpoint));
-        return { status: 200, body: paged(shown, page, found) };
-      },
-    }),
-    defineRoute({
-      method: 'get',
-      path: ONE,
-      tag: TAG,
-      summary: 'Get a webhook',
-      access: 'caller',
-      answers: { 200: { description: 'The webhook.', schema: webhookAnswer } },
-      handle: async ({ params }) => shown(await configs.newest(params.app!), params),
-    }),
+    list,
+    get,
     defineRoute({
       method: 'patch',
       path: ONE,
@@ -85,21 +70,7 @@ export function taskflowRoutes(services: Services, now: () => number = Date.now)
         return shown(changed, params);
       },
     }),
-    defineRoute({
-      method: 'delete',
-      path: ONE,
-      tag: TAG,
-      summary: 'Delete a webhook',
-      description: 'At once; its open deliveries are cancelled in the background.',
-      access: 'caller',
-      answers: { 204: { description: 'Deleted.' } },
-      handle: async ({ params }) => {
-        await configs.change(params.app!, (config) =>
-          removeEndpoint(config, webhookOf(config, params.endpoint!, PROFILE).id),
-        );
-        return { status: 204 };
-      },
-    }),
+    remove,
     defineRoute({
       method: 'post',
       path: `${ONE}/test`,
