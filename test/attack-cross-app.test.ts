@@ -207,7 +207,7 @@ describe('a key of one app', () => {
     expect(second.deliveries).toHaveLength(1);
     // Where the path does not tell the apps apart.
     for (const route of routes.all.filter(({ access, method }) => access === 'caller' && method === 'POST')) {
-      const headers = { 'idempotency-key': 'shared' };
+      const headers = { 'idempotency-key': 'shared', prefer: 'wait=1' };
       await ask(route, { key: theirs.key, ids: theirs.ids, headers });
       const answer = await ask(route, { key: mine.key, ids: theirs.ids, headers });
       expect(answer.headers['idempotent-replayed'], `${route.name}: ${answer.text}`).toBeUndefined();

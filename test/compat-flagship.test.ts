@@ -141,6 +141,15 @@ describe('webhooks', () => {
     expect(request!.headers['x-flagship-signature']).toBe(hexSignature(request!, secret));
   });
 
+  it('take by PUT what GET showed, changed', async () => {
+    const { id } = await webhook();
+    const { json } = await flagship.get(`/${id}`);
+    const { updated_at: _, ...rest } = { ...json, description: 'changed' };
+    const answer = await flagship.put(`/${id}`, { ...json, description: 'changed', id: 'ep_other' });
+    expect(answer.status, answer.text).toBe(200);
+    expect(answer.json).toMatchObject(rest);
+  });
+
   it('go back to the defaults where PUT leaves something out; what goflagship cannot say stays', async () => {
     flagship = await DialectClient.open(stack.client, PATH);
     const { id, secret } = await webhook({

@@ -380,7 +380,6 @@ describe('a delivery', () => {
     const [delivery] = (await taskflow.get(`/${id}/deliveries`)).json.data;
     expect(delivery).toMatchObject({ status: 'failed', response_status: null });
     expect(delivery.error_message).toMatch(/^timeout/);
-    expect(delivery.duration_ms).toBeGreaterThanOrEqual(4900);
   });
 
   it('beyond the 1,000 of an hour is held, not lost, and holds up no other webhook', async () => {

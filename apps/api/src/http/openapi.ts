@@ -93,7 +93,7 @@ function operation(route: Route, components: Record<string, Json>): Json {
   if (route.access === 'caller') parameters.push(SEALPOST_APP);
   if (route.method === 'post' && (route.access === 'caller' || route.path.includes('/:app/')))
     parameters.push(IDEMPOTENCY_KEY);
-  if (/\/(events|test)$/.test(route.path) && route.method === 'post') parameters.push(PREFER);
+  if (/\/(events|test|sync)$/.test(route.path) && route.method === 'post') parameters.push(PREFER);
   const open = typeof route.access === 'object';
   return {
     operationId: operationId(route),

@@ -15,6 +15,7 @@ import {
   testAnswer,
   webhookAnswer,
   webhookInput,
+  webhookPut,
 } from './schemas.ts';
 import { testEvent } from './test-event.ts';
 import { endpointInputOf, endpointPatchOf } from './translate.ts';
@@ -62,7 +63,7 @@ export function flagshipRoutes(services: Services, now: () => number = Date.now)
       summary: 'Update a webhook',
       description: 'Replaces it: what is left out goes back to its default, except `secret`, which is kept.',
       access: 'caller',
-      body: webhookInput,
+      body: webhookPut,
       answers: { 200: { description: 'Replaced.', schema: webhookAnswer } },
       handle: async ({ params, body }) => {
         const changed = await configs.change(params.app!, (config) => {

@@ -35,6 +35,16 @@ export const webhookInput = z
 
 export type WebhookInput = z.infer<typeof webhookInput>;
 
+const shown = z.string().exactOptional().describe('As GET shows it; it stays as it is.');
+
+/** Clients send back what GET showed them, with what they have changed. */
+export const webhookPut = z
+  .strictObject({ ...webhookInput.shape, id: shown, created_at: shown, updated_at: shown })
+  .meta({
+    id: 'FlagshipWebhookPut',
+    description: 'Replaces a receiver: what is left out goes back to its default.',
+  });
+
 export const webhookAnswer = z
   .object({
     id: z.string(),

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { SealpostError } from '@sealpost/core';
+import { preferredWait } from '../../http/prefer-wait.ts';
 import { defineRoute, type Route, type RouteContext } from '../../http/route.ts';
 import { derivedId } from '../../ingest/derive-id.ts';
 import type { Draft } from '../../ingest/prepare-event.ts';
@@ -19,8 +20,8 @@ import {
 import { type ArtifactInput, artifactInput, draftOf } from './artifact.ts';
 
 const TAG = 'Flock compatibility';
-/** As long as `Prefer: wait` waits at most, ms. */
-const SYNC_MS = 30_000;
+/** How long a synchronous answer waits where the client does not say, seconds. */
+const WAIT_SECONDS = 30;
 /** Webhooks of a workflow that its status shows. */
 const SHOWN = 100;
 
@@ -56,7 +57,8 @@ export function flockRoutes(services: Services): Route[] {
       tag: TAG,
       summary: 'Publish an artifact, and wait for its webhooks',
       description:
-        'Answered when each webhook has had its first attempt, or after 30 s. Those that failed are retried all the same.',
+        'Answered when each webhook has had its first attempt, or after 30 s (`Prefer: wait=N`: N). Those that failed are ' +
+        'retried all the same.',
       access: 'caller',
       body: artifactInput,
       answers: { 200: { description: 'Stored; with the webhooks as they are now.', schema: syncAnswer } },
@@ -64,7 +66,14 @@ export function flockRoutes(services: Services): Route[] {
         const { app } = context.params as { app: string };
         const draft = draftFrom(services, context);
         const { publish } = services;
-        const published = await publish.publishAndWait(app, context.caller, draft, SYNC_MS, context.signal());
+        const seconds = preferredWait(context.request.get('prefer')) ?? WAIT_SECONDS;
+        const published = await publish.publishAndWait(
+          app,
+          context.caller,
+          draft,
+          seconds * 1000,
+          context.signal(),
+        );
         return {
           status: 200,
           body: presentSync(published, await correlationOf(services, app, draft, published)),
