@@ -22,10 +22,22 @@ const BASE: Options = {
   retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 10), 2000),
 };
 
+/**
+ * A connection on which nothing comes for so long although something was asked is given up, ms: a machine that is gone, or
+ * a firewall that has forgotten it, tells nobody, and the kernel would wait for a quarter of an hour. Longer than a command
+ * may take, which is 5 s, or 10 s where it blocks.
+ */
+const SILENT_MS = { request: REQUEST_TIMEOUT_MS + 1000, background: 15_000 };
+
 const ROLES: Record<ConnectionRole, Options> = {
-  request: { maxRetriesPerRequest: 1, enableOfflineQueue: false, commandTimeout: REQUEST_TIMEOUT_MS },
-  background: { maxRetriesPerRequest: null },
-  blocking: { maxRetriesPerRequest: null },
+  request: {
+    maxRetriesPerRequest: 1,
+    enableOfflineQueue: false,
+    commandTimeout: REQUEST_TIMEOUT_MS,
+    socketTimeout: SILENT_MS.request,
+  },
+  background: { maxRetriesPerRequest: null, socketTimeout: SILENT_MS.background },
+  blocking: { maxRetriesPerRequest: null, socketTimeout: SILENT_MS.background },
 };
 
 /**
