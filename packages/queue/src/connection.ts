@@ -41,13 +41,31 @@ const ROLES: Record<ConnectionRole, Options> = {
 };
 
 /**
+ * ioredis never ends a connection that is closed while it waits to reconnect: whoever waits for its end, as BullMQ's worker
+ * does when it is closed, would wait for ever, also when Redis is long back.
+ */
+class Connection extends Redis {
+  override disconnect(reconnect = false): void {
+    // Of one that has yet to connect, ioredis knows how to end it.
+    if (!reconnect && this.status === 'reconnecting') this.status = 'wait';
+    super.disconnect(reconnect);
+  }
+
+  override duplicate(override?: Partial<RedisOptions>): Redis {
+    return new Connection({ ...this.options, ...override } as Options);
+  }
+}
+
+/**
  * Opens a connection; it goes on connecting in the background. Errors are given to `onError` (a connection without
  * a listener would end the process).
  */
 export function connect(urls: string[], role: ConnectionRole, onError: (error: Error) => void): RedisClient {
   const options = { ...BASE, ...ROLES[role] };
   const client =
-    urls.length > 1 ? new Cluster(urls, { redisOptions: options }) : new Redis(urls[0] as string, options);
+    urls.length > 1
+      ? new Cluster(urls, { redisOptions: options })
+      : new Connection(urls[0] as string, options);
   client.on('error', onError);
   return client;
 }
