@@ -89,6 +89,12 @@ export function storyOf(failure: Failure, world: World, strikes: Strike[], since
   return lines.join('\n    ');
 }
 
+/** What no API should answer, and what its log has of that. */
+export function storyOfAnswer(answer: string, world: World): string {
+  const [instance] = /(?<=urn:uuid:)[\w-]+/.exec(answer) ?? [];
+  return [`an API answered ${answer}`, ...(instance ? logsAbout(instance, world) : [])].join('\n    ');
+}
+
 function describeRequest(request: SeenRequest, seconds: (at: number | undefined) => string): string {
   const { no, at, endedAt, outcome, reused, receiver } = request;
   return `request ${no} to ${receiver} ${seconds(at)}–${seconds(endedAt)}: ${outcome}${reused ? '' : ', fresh connection'}`;
@@ -100,7 +106,7 @@ function logsAbout(id: string, { members }: World): string[] {
       output
         .split('\n')
         .filter((line) => line.includes(id))
-        .map((line) => `  ${name} (${pid}) ${line.slice(0, 400)}`),
+        .map((line) => `  ${name} (${pid}) ${line.slice(0, 800)}`),
     ),
   );
 }

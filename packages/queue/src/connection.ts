@@ -96,7 +96,8 @@ export async function whenReady(client: RedisClient, timeoutMs: number): Promise
 }
 
 /** Redis refuses or cannot do a write now; the call may be repeated later. Text of the server's own error codes. */
-const REFUSES_WRITES = /^(OOM|MISCONF|READONLY|LOADING|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|BUSY|TRYAGAIN)/;
+const REFUSES_WRITES =
+  /^(OOM|MISCONF|READONLY|LOADING|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|BUSY|TRYAGAIN|UNBLOCKED|ERR WAIT(AOF)? cannot be used with replica)/;
 const AWAY =
   /Connection is closed|Stream isn't writeable|Command timed out|max retries per request|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|Failed to refresh slots|socket closed|None of startup nodes/i;
 
