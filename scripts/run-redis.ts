@@ -20,6 +20,8 @@ export type RunRedisOptions = {
   /** As Redis writes it, `64mb`; default none. */
   maxmemory?: string;
   logFile?: string;
+  /** Beside this process' own environment. */
+  env?: NodeJS.ProcessEnv;
   say?: (line: string) => void;
   /** Stops waiting for it. */
   signal?: AbortSignal;
@@ -52,6 +54,7 @@ async function launch(options: RunRedisOptions, port: number, pidFile: string): 
     command: options.server.path,
     args: redisArguments(options, port),
     cwd: options.dir,
+    ...(options.env ? { env: { ...process.env, ...options.env } } : {}),
     ...(options.logFile ? { logFile: options.logFile } : {}),
   });
   const identity = redis.pid === undefined ? undefined : await identifyProcess(redis.pid);

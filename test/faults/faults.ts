@@ -234,11 +234,18 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   {
+    // By no more than a run can wait for: what is due by a clock that was ahead is due then when it is right again.
     name: "Redis' clock jumps",
     takes: 'redis',
-    quick: true,
-    unavailable: () => 'needs libfaketime under Redis, which is not installed',
-    strike: async () => {},
+    quick: false,
+    repeats: REDIS_AWAY,
+    unavailable: ({ redisClock }) =>
+      redisClock ? undefined : 'needs libfaketime under Redis, which is not installed',
+    strike: async ({ world, random }) => {
+      await world.redisClock!.shift(Math.round(random.pick([-1, 1]) * random.between(5, 40)));
+      await delay(random.between(2000, 8000));
+      await world.redisClock!.shift(0);
+    },
   },
   {
     name: 'replica promoted',

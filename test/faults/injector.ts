@@ -10,6 +10,8 @@ export type InjectorOptions = {
   random: Random;
   /** Only faults that are over within seconds. */
   quick: boolean;
+  /** Only faults whose name has one of these in it; none: all. */
+  only: string[];
   /** ms between two faults, from and to. */
   pause: [number, number];
   say: (line: string) => void;
@@ -34,8 +36,9 @@ export class Injector {
     this.#options = options;
     for (const fault of FAULTS) {
       const why = fault.unavailable?.(options.world);
+      const isMeant = options.only.length === 0 || options.only.some((part) => fault.name.includes(part));
       if (why) this.skipped.push([fault.name, why]);
-      else if (fault.quick || !options.quick) this.#faults.push(fault);
+      else if (isMeant && (fault.quick || !options.quick)) this.#faults.push(fault);
     }
   }
 

@@ -8,12 +8,14 @@ import type { Durability } from './world.ts';
 
 const USAGE = `A whole Sealpost, with faults striking all the time, and nothing may be lost.
 
-  npm run test:faults -- [--minutes N] [--seed N] [--durability process|disk|replica] [--rate N] [--short]
+  npm run test:faults -- [--minutes N] [--seed N] [--durability process|disk|replica] [--rate N]
+                         [--only TEXT,…] [--short]
 
   --minutes     how long faults strike (default 10)
   --seed        decides which faults strike in which order (default: by chance; it is printed)
   --durability  SEALPOST_DURABILITY of the run (default process)
   --rate        events a second (default 40)
+  --only        only faults whose name has one of these texts in it
   --short       each quick fault once, as in npm test
 `;
 
@@ -23,6 +25,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Math.floor(Math.random() * 1_000_000)) },
     durability: { type: 'string', default: 'process' },
     rate: { type: 'string', default: '40' },
+    only: { type: 'string', default: '' },
     short: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -43,7 +46,8 @@ onStopSignal(
 );
 await runMain(async () => {
   const how = values.short ? '--short' : `--minutes ${minutes}`;
-  const command = `npm run test:faults -- ${how} --seed ${seed} --durability ${durability} --rate ${eventsPerSecond}`;
+  const only = values.only ? ` --only '${values.only}'` : '';
+  const command = `npm run test:faults -- ${how} --seed ${seed} --durability ${durability} --rate ${eventsPerSecond}${only}`;
   console.log(`${command}\n`);
   try {
     const report = await runFaults({
@@ -51,6 +55,7 @@ await runMain(async () => {
       durability,
       minutes: values.short ? undefined : minutes,
       eventsPerSecond,
+      only: values.only.split(',').filter(Boolean),
       say: (line) => console.log(line),
     });
     console.log(`\n${table(report.rows, report.skipped)}\n`);

@@ -18,6 +18,8 @@ export type FaultRun = {
   /** How long faults strike; undefined: each quick one once. */
   minutes: number | undefined;
   eventsPerSecond: number;
+  /** Parts of the names of faults; none: all. */
+  only?: string[];
   say: (line: string) => void;
 };
 
@@ -61,7 +63,14 @@ export async function runFaults(options: FaultRun): Promise<FaultReport> {
   });
   const quick = minutes === undefined;
   const pause: [number, number] = quick ? [900, 1300] : [4000, 11_000];
-  const injector = new Injector({ world, random: random.fork(), quick, pause, say: told });
+  const injector = new Injector({
+    world,
+    random: random.fork(),
+    quick,
+    only: options.only ?? [],
+    pause,
+    say: told,
+  });
   const watching = new AbortController();
   const watches = Promise.all([
     everySoOften(SAMPLE_MS, watching.signal, async () => {

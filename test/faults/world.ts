@@ -9,6 +9,7 @@ import { CHARACTERS, type Character, ELSEWHERE, OPERATORS, SHARED_TYPE, typeOf }
 import { Member } from './member.ts';
 import type { Random } from './random.ts';
 import { Receivers } from './receivers.ts';
+import { RedisClock } from './redis-clock.ts';
 import { SmallDisk } from './small-disk.ts';
 
 export type Durability = 'process' | 'disk' | 'replica';
@@ -31,6 +32,8 @@ export class World {
   /** Undefined, with the reason: no disk can be filled here. */
   readonly disk: SmallDisk | undefined;
   readonly noDisk: string | undefined;
+  /** Undefined: Redis' clock cannot be set here. */
+  readonly redisClock: RedisClock | undefined;
   /** The one that takes writes. */
   redis: TestRedis;
   /** With `replica` durability. */
@@ -38,7 +41,10 @@ export class World {
 
   private constructor(
     options: WorldOptions,
-    parts: Pick<World, 'receivers' | 'members' | 'apiKey' | 'disk' | 'noDisk' | 'redis' | 'replica'>,
+    parts: Pick<
+      World,
+      'receivers' | 'members' | 'apiKey' | 'disk' | 'noDisk' | 'redis' | 'replica' | 'redisClock'
+    >,
   ) {
     this.durability = options.durability;
     this.receivers = parts.receivers;
@@ -46,6 +52,7 @@ export class World {
     this.apiKey = parts.apiKey;
     this.disk = parts.disk;
     this.noDisk = parts.noDisk;
+    this.redisClock = parts.redisClock;
     this.redis = parts.redis;
     this.replica = parts.replica;
   }
@@ -55,8 +62,15 @@ export class World {
     const disk = typeof mounted === 'string' ? undefined : mounted;
     if (disk) stopAfterAll(() => disk.unmount());
     const appendfsync = options.durability === 'disk' ? 'always' : 'everysec';
+    const files = await mkdtemp(join(tmpdir(), 'sealpost-faults-clocks-'));
+    stopAfterAll(() => rm(files, { recursive: true, force: true }));
+    const redisClock = await RedisClock.find(join(files, 'redis'));
     const server = async (name: string) =>
-      startRedis({ appendfsync, ...(disk ? { dir: await disk.folder(name) } : {}) });
+      startRedis({
+        appendfsync,
+        ...(disk ? { dir: await disk.folder(name) } : {}),
+        ...(redisClock ? { env: redisClock.env } : {}),
+      });
     const redis = await server('one');
     const replica = options.durability === 'replica' ? await server('two') : undefined;
     if (replica) await follow(replica, redis);
@@ -64,8 +78,6 @@ export class World {
     const receivers = await Receivers.listen(options.random.fork());
     stopAfterAll(() => receivers.stop());
     const apiKey = `sk_${randomBytes(24).toString('base64url')}`;
-    const files = await mkdtemp(join(tmpdir(), 'sealpost-faults-clocks-'));
-    stopAfterAll(() => rm(files, { recursive: true, force: true }));
     const env = {
       SEALPOST_API_KEYS: apiKey,
       SEALPOST_MASTER_KEY: randomBytes(32).toString('base64'),
@@ -83,7 +95,7 @@ export class World {
     ]);
     for (const member of members) stopAfterAll(() => member.stop());
     const noDisk = typeof mounted === 'string' ? mounted : undefined;
-    return new World(options, { receivers, members, apiKey, disk, noDisk, redis, replica });
+    return new World(options, { receivers, members, apiKey, disk, noDisk, redis, replica, redisClock });
   }
 
   get apis(): Member[] {
