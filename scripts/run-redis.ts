@@ -20,8 +20,6 @@ export type RunRedisOptions = {
   /** As Redis writes it, `64mb`; default none. */
   maxmemory?: string;
   logFile?: string;
-  /** Beside this process' own environment. */
-  env?: NodeJS.ProcessEnv;
   say?: (line: string) => void;
   /** Stops waiting for it. */
   signal?: AbortSignal;
@@ -54,7 +52,6 @@ async function launch(options: RunRedisOptions, port: number, pidFile: string): 
     command: options.server.path,
     args: redisArguments(options, port),
     cwd: options.dir,
-    ...(options.env ? { env: { ...process.env, ...options.env } } : {}),
     ...(options.logFile ? { logFile: options.logFile } : {}),
   });
   const identity = redis.pid === undefined ? undefined : await identifyProcess(redis.pid);

@@ -127,6 +127,14 @@ describe('the judge of a run of faults', () => {
       /request 1 is in no record, and no fault explains it/,
     ],
     [
+      'an attempt that was posted twice at once, while a fault struck that cannot do that',
+      ({ evidence }) => {
+        evidence.requests.push(request(1));
+        evidence.strikes.push(strike({}));
+      },
+      /no fault explains it/,
+    ],
+    [
       'a repeat that came too long before the fault',
       ({ evidence }) => {
         evidence.requests.push(request(1));
@@ -208,7 +216,7 @@ describe('the judge of a run of faults', () => {
 
   it('lets a fault explain what was under way when it struck', () => {
     const { evidence } = delivered();
-    evidence.requests.push(request(1));
+    evidence.requests.push(request(1, { at: START + 3000 - 1500 }));
     evidence.strikes.push(strike({}));
     const verdict = judge(evidence);
     expect(verdict.failures).toEqual([]);
@@ -217,8 +225,8 @@ describe('the judge of a run of faults', () => {
 
   it('sees a fault that repeats more than was under way', () => {
     const { evidence } = delivered();
-    for (let no = 1; no <= 41; no++) evidence.requests.push(request(no));
-    evidence.strikes.push(strike({}));
+    for (let no = 1; no <= 41; no++) evidence.requests.push(request(no, { at: START + 1500 }));
+    evidence.strikes.push(strike({ repeats: { beforeMs: 0, afterMs: 0, atOnce: true } }));
     expect(failuresOf(evidence)).toEqual([expect.stringMatching(/41 requests were repeated .* at most 40/)]);
   });
 

@@ -2,7 +2,7 @@ import type { Character } from './characters.ts';
 import { type Attempt, matchAttempts } from './match-attempts.ts';
 import type { SentEvent } from './producer.ts';
 import type { SeenRequest } from './receivers.ts';
-import { mayLose, mayRepeat, type Strike } from './strikes.ts';
+import { mayLose, mayRepeat, SOONEST_REPEAT_MS, type Strike } from './strikes.ts';
 
 /** A delivery as the API shows it; what is looked at of it. */
 export type StoredDelivery = {
@@ -116,8 +116,8 @@ function judgeDelivery(
   requests: SeenRequest[],
 ): void {
   const fail = (what: string) => verdict.failures.push({ what, event, delivery, requests });
-  const explains = (at: number) =>
-    strikes.filter((strike) => mayRepeat(strike, at, character.timeoutMs)).at(-1);
+  const explains = (at: number, how: (strike: Strike) => boolean = () => true) =>
+    strikes.filter((strike) => mayRepeat(strike, at, character.timeoutMs) && how(strike)).at(-1);
   verdict.deliveries += 1;
   verdict.byStatus[delivery.status] = (verdict.byStatus[delivery.status] ?? 0) + 1;
   verdict.attempts += delivery.attempts.length;
@@ -131,7 +131,8 @@ function judgeDelivery(
   for (const wrong of matched.wrong) fail(wrong);
   verdict.stale += matched.stale.length;
   for (const request of matched.unrecorded) {
-    const strike = explains(request.at);
+    const atOnce = isRepeatedAtOnce(request, requests);
+    const strike = explains(request.at, ({ repeats }) => !atOnce || repeats?.atOnce === true);
     if (strike) add(verdict.repeated, strike, request);
     else fail(`request ${request.no} is in no record, and no fault explains it`);
   }
@@ -148,6 +149,19 @@ function judgeDelivery(
   if (problem) fail(problem);
 }
 
+/** Posted again within a moment of having been taken: no retry, and sooner than a fault can be put right. */
+function isRepeatedAtOnce(request: SeenRequest, requests: SeenRequest[]): boolean {
+  return requests.some((other) => {
+    if (other === request) return false;
+    const [first, second] = other.no < request.no ? [other, request] : [request, other];
+    return isTaken(first) && second.at - first.at < SOONEST_REPEAT_MS;
+  });
+}
+
+function isTaken({ outcome }: SeenRequest): boolean {
+  return typeof outcome === 'number' && outcome < 300;
+}
+
 /** Why it cannot have ended as it has; undefined: it can. */
 function endProblem(
   delivery: StoredDelivery,
@@ -155,7 +169,7 @@ function endProblem(
   requests: SeenRequest[],
 ): string | undefined {
   const { status, reason, attempts } = delivery;
-  const was2xx = requests.some(({ outcome }) => typeof outcome === 'number' && outcome < 300);
+  const was2xx = requests.some(isTaken);
   if (status === 'delivered') return was2xx ? undefined : 'it is delivered, and no receiver took it';
   if (status === 'skipped') {
     if (character.name === 'toggled' && reason === 'endpoint_disabled' && requests.length === 0)

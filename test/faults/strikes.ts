@@ -18,7 +18,15 @@ export type Strike = {
  * Requests that began from `beforeMs` before the start, or the timeout of their receiver and a second before if that is
  * earlier, to `afterMs` after the end.
  */
-export type Repeats = { beforeMs: number; afterMs: number };
+export type Repeats = {
+  beforeMs: number;
+  afterMs: number;
+  /** A repeat may come within a second of what it repeats: of a process that goes on where it stood still. */
+  atOnce?: true;
+};
+
+/** Whoever puts right what was lost with a process or a connection waits for a lock to run out first, ms. */
+export const SOONEST_REPEAT_MS = 1000;
 
 /** Between the answer and its SETTLE, at most, ms. */
 const SETTLED_WITHIN_MS = 1000;

@@ -9,7 +9,6 @@ import { CHARACTERS, type Character, ELSEWHERE, OPERATORS, SHARED_TYPE, typeOf }
 import { Member } from './member.ts';
 import type { Random } from './random.ts';
 import { Receivers } from './receivers.ts';
-import { RedisClock } from './redis-clock.ts';
 import { SmallDisk } from './small-disk.ts';
 
 export type Durability = 'process' | 'disk' | 'replica';
@@ -32,8 +31,6 @@ export class World {
   /** Undefined, with the reason: no disk can be filled here. */
   readonly disk: SmallDisk | undefined;
   readonly noDisk: string | undefined;
-  /** Undefined: Redis' clock cannot be set here. */
-  readonly redisClock: RedisClock | undefined;
   /** The one that takes writes. */
   redis: TestRedis;
   /** With `replica` durability. */
@@ -41,10 +38,7 @@ export class World {
 
   private constructor(
     options: WorldOptions,
-    parts: Pick<
-      World,
-      'receivers' | 'members' | 'apiKey' | 'disk' | 'noDisk' | 'redis' | 'replica' | 'redisClock'
-    >,
+    parts: Pick<World, 'receivers' | 'members' | 'apiKey' | 'disk' | 'noDisk' | 'redis' | 'replica'>,
   ) {
     this.durability = options.durability;
     this.receivers = parts.receivers;
@@ -52,7 +46,6 @@ export class World {
     this.apiKey = parts.apiKey;
     this.disk = parts.disk;
     this.noDisk = parts.noDisk;
-    this.redisClock = parts.redisClock;
     this.redis = parts.redis;
     this.replica = parts.replica;
   }
@@ -64,12 +57,10 @@ export class World {
     const appendfsync = options.durability === 'disk' ? 'always' : 'everysec';
     const files = await mkdtemp(join(tmpdir(), 'sealpost-faults-clocks-'));
     stopAfterAll(() => rm(files, { recursive: true, force: true }));
-    const redisClock = await RedisClock.find(join(files, 'redis'));
     const server = async (name: string) =>
       startRedis({
         appendfsync,
         ...(disk ? { dir: await disk.folder(name) } : {}),
-        ...(redisClock ? { env: redisClock.env } : {}),
       });
     const redis = await server('one');
     const replica = options.durability === 'replica' ? await server('two') : undefined;
@@ -95,7 +86,7 @@ export class World {
     ]);
     for (const member of members) stopAfterAll(() => member.stop());
     const noDisk = typeof mounted === 'string' ? mounted : undefined;
-    return new World(options, { receivers, members, apiKey, disk, noDisk, redis, replica, redisClock });
+    return new World(options, { receivers, members, apiKey, disk, noDisk, redis, replica });
   }
 
   get apis(): Member[] {

@@ -15,8 +15,6 @@ export type TestRedisOptions = {
   appendonly?: boolean;
   /** Default `everysec`. */
   appendfsync?: 'everysec' | 'always';
-  /** Beside this process' own environment. */
-  env?: NodeJS.ProcessEnv;
   /** An existing folder for the data, which the caller removes; default one of its own. */
   dir?: string;
 };
