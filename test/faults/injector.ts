@@ -92,15 +92,16 @@ export class Injector {
 
   async #strike(fault: Fault, members: Member[]): Promise<void> {
     const { world, random, say } = this.#options;
-    const workers = members.filter(({ kind }) => kind === 'worker').length;
+    const hit = members.filter(({ kind }) => kind === 'worker').length;
+    const workers = fault.takes === 'redis' ? world.workers.length : hit;
     const strike: Strike = {
       fault: fault.name,
       target: fault.takes === 'all' ? '' : members.map(({ name }) => name).join(', '),
       startedAt: Date.now(),
       endedAt: Number.POSITIVE_INFINITY,
-      repeats: fault.repeats,
+      repeats: workers > 0 ? fault.repeats : undefined, // an API posts nothing
       losesRedis: fault.losesRedis ?? false,
-      workers: fault.takes === 'redis' ? world.workers.length : workers,
+      workers,
     };
     this.strikes.push(strike);
     say(`${strike.fault}${strike.target && ` (${strike.target})`}`);
