@@ -40,8 +40,12 @@ if (values.help || !(minutes > 0) || !Number.isInteger(seed) || !(eventsPerSecon
 }
 const durability = values.durability as Durability;
 
+const stop = new AbortController();
 onStopSignal(
-  () => void stopAll().finally(() => process.exit(130)),
+  () => {
+    stop.abort();
+    void stopAll().finally(() => process.exit(130));
+  },
   () => process.exit(130),
 );
 await runMain(async () => {
@@ -56,6 +60,7 @@ await runMain(async () => {
       minutes: values.short ? undefined : minutes,
       eventsPerSecond,
       only: values.only.split(',').filter(Boolean),
+      signal: stop.signal,
       say: (line) => console.log(line),
     });
     console.log(`\n${table(report.rows, report.skipped)}\n`);

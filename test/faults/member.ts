@@ -144,6 +144,7 @@ export class Member {
     this.mostRss = Math.max(this.mostRss, Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024);
   }
 
+  /** Ends it at once, and for good. */
   async stop(): Promise<void> {
     this.#stopped = true;
     if (this.runs) {
@@ -151,7 +152,6 @@ export class Member {
       this.thaw();
       await this.process.kill();
     }
-    await this.proxy.stop();
   }
 
   #portEnv(): Env {

@@ -20,6 +20,8 @@ export type FaultRun = {
   eventsPerSecond: number;
   /** Parts of the names of faults; none: all. */
   only?: string[];
+  /** Ends it before its time. */
+  signal?: AbortSignal;
   say: (line: string) => void;
 };
 
@@ -43,10 +45,20 @@ const MOST_STORIES = 12;
 
 /** Runs a whole system under faults, and holds what it did against what it promises. */
 export async function runFaults(options: FaultRun): Promise<FaultReport> {
-  const { seed, durability, minutes, say } = options;
+  const { seed, durability } = options;
   const random = new Random(seed);
   const world = await World.create({ durability, random, apis: APIS, workers: WORKERS });
+  options.signal?.addEventListener('abort', () => void world.halt());
   await world.start();
+  try {
+    return await run(world, random, options);
+  } finally {
+    await world.halt();
+  }
+}
+
+async function run(world: World, random: Random, options: FaultRun): Promise<FaultReport> {
+  const { seed, durability, minutes, say } = options;
   const since = Date.now();
   const told = (line: string) => say(`${((Date.now() - since) / 1000).toFixed(0).padStart(4)} s  ${line}`);
   const producer = new Producer({

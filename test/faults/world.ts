@@ -84,7 +84,7 @@ export class World {
       ...Array.from({ length: options.apis }, (_, n) => join_('API', n)),
       ...Array.from({ length: options.workers }, (_, n) => join_('worker', n)),
     ]);
-    for (const member of members) stopAfterAll(() => member.stop());
+    for (const { proxy } of members) stopAfterAll(() => proxy.stop());
     const noDisk = typeof mounted === 'string' ? mounted : undefined;
     return new World(options, { receivers, members, apiKey, disk, noDisk, redis, replica });
   }
@@ -128,6 +128,12 @@ export class World {
       ({ app, character }) =>
         app === APP && (type === typeOf(character) || (type === SHARED_TYPE && character.shared)),
     );
+  }
+
+  /** Ends every process of the fleet at once, however frozen. */
+  async halt(): Promise<void> {
+    this.redis.thaw();
+    await Promise.all(this.members.map((member) => member.stop()));
   }
 
   /** The replica is the master from now on, and the other one, when it runs again, follows it. */
