@@ -21,7 +21,7 @@ export type Matched = {
   unrecorded: SeenRequest[];
   /**
    * Requests on a used connection that the receiver reset: Sealpost takes the connection to have been closed before, and
-   * sends the same attempt once more on a fresh one (docs/delivery-semantics.md).
+   * sends the same attempt once more on a fresh one (docs/decisions/003-lanes.md, known limits).
    */
   stale: SeenRequest[];
 };
