@@ -100,7 +100,7 @@ function delaysOf({ receivers, endpoints }: World, { acknowledged }: Producer) {
     if (good.has(receiver)) arrived.set(event, Math.max(arrived.get(event) ?? 0, at));
   return acknowledged.flatMap(({ answer, ackedAt }) => {
     const at = arrived.get(answer!.id);
-    return at === undefined ? [] : [{ ackedAt: ackedAt!, tookMs: at - ackedAt! }];
+    return at === undefined ? [] : [{ ackedAt: ackedAt!, tookMs: Math.max(0, at - ackedAt!) }];
   });
 }
 
