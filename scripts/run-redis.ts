@@ -13,8 +13,10 @@ export type RunRedisOptions = {
   dir: string;
   /** Asked again when another process takes the port before Redis does. */
   choosePort: () => Promise<number>;
-  /** Default true, with `everysec`. */
+  /** Default true. */
   appendonly?: boolean;
+  /** Default `everysec`. */
+  appendfsync?: 'everysec' | 'always';
   /** As Redis writes it, `64mb`; default none. */
   maxmemory?: string;
   logFile?: string;
@@ -57,7 +59,8 @@ async function launch(options: RunRedisOptions, port: number, pidFile: string): 
   return redis;
 }
 
-function redisArguments({ dir, appendonly = true, maxmemory }: RunRedisOptions, port: number): string[] {
+function redisArguments(options: RunRedisOptions, port: number): string[] {
+  const { dir, appendonly = true, appendfsync = 'everysec', maxmemory } = options;
   const settings: Record<string, string> = {
     port: String(port),
     bind: '127.0.0.1',
@@ -65,7 +68,7 @@ function redisArguments({ dir, appendonly = true, maxmemory }: RunRedisOptions, 
     daemonize: 'no',
     save: '', // the append-only file is the record; snapshots would only double the disk and the forks
     appendonly: appendonly ? 'yes' : 'no',
-    appendfsync: 'everysec',
+    appendfsync,
     'maxmemory-policy': 'noeviction',
     // Deleting a large backlog must not hold up everyone else's commands.
     'lazyfree-lazy-expire': 'yes',

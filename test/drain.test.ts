@@ -80,3 +80,18 @@ it('on SIGTERM an API answers who keeps a connection, resets nobody, and exits w
   agent.destroy();
   expect(new Set(outcomes)).toEqual(new Set(['202', 'ECONNREFUSED']));
 });
+
+it('on SIGTERM while Redis is away a worker is gone soon after Redis is back', async () => {
+  const stack = await startStack();
+  const [worker] = stack.workers;
+  await stack.redis.kill();
+  await waitFor(async () => (await fetch(`${worker!.url}/readyz`)).status === 503, {
+    describe: 'the worker to be unready',
+  });
+  const stopping = worker!.stop();
+  await waitFor(() => worker!.output.includes('draining'), { describe: 'the worker to drain' });
+  await stack.redis.restart();
+  expect(await stopping).toMatchObject({ code: 0 });
+  expect(worker!.output).toContain('"drained"');
+  expect(worker!.output).not.toContain('not drained in time');
+});

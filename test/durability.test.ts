@@ -39,3 +39,15 @@ it('with SEALPOST_DURABILITY=disk a 202 means that the append-only file has it',
   );
   expect(answer.json.deliveries).toHaveLength(1);
 });
+
+it('a publish that waits for a replica while Redis becomes one itself is answered 503', async () => {
+  const redis = await startRedis();
+  const stack = await startStack({ redis, workers: 0, apiEnv: { SEALPOST_DURABILITY: 'replica' } });
+  const publishing = stack.client.post('/v1/apps/default/events', EVENT);
+  await waitFor(async () => (await redis.client.info('clients')).includes('blocked_clients:1'), {
+    describe: 'the publish to wait',
+  });
+  await redis.client.call('REPLICAOF', '127.0.0.1', '1');
+  const answer = await publishing;
+  expect([answer.status, answer.json.code]).toEqual([503, 'queue_unavailable']);
+});

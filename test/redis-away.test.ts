@@ -1,5 +1,6 @@
-import { expect, it } from 'vitest';
-import { Receiver, startStack, waitFor } from './harness/index.ts';
+import { expect, it, onTestFinished } from 'vitest';
+import { TcpProxy } from './faults/tcp-proxy.ts';
+import { Receiver, startRedis, startStack, waitFor } from './harness/index.ts';
 
 it('while Redis is away publishing answers 503 at once, and all goes on by itself when it is back', async () => {
   const stack = await startStack();
@@ -77,3 +78,23 @@ it('a full Redis refuses new events, its worker pauses, and both go on when ther
   await receiver.waitForRequests(2, { timeoutMs: 20_000 });
   expect(await readyz()).toBe(200);
 });
+
+it('connections to Redis that are dead without a word are given up, and all goes on over new ones', async () => {
+  const redis = await startRedis();
+  const proxy = await TcpProxy.listen(redis.port);
+  onTestFinished(() => proxy.stop());
+  const stack = await startStack({ redis, env: { REDIS_URL: proxy.url } });
+  const receiver = await Receiver.listen();
+  await stack.client.post('/v1/apps/default/endpoints', { url: receiver.url('/hook') });
+  proxy.abandon();
+  const publish = () => stack.client.post('/v1/apps/default/events', { type: 'a.b', payload: 1 });
+  await waitFor(async () => (await publish()).status === 202, {
+    describe: 'publishing to work again',
+    timeoutMs: 30_000,
+  });
+  await receiver.waitForRequests(1, { timeoutMs: 30_000 });
+  await waitFor(() => proxy.abandoned === 0, {
+    describe: 'all dead connections to be given up',
+    timeoutMs: 30_000,
+  });
+}, 120_000);

@@ -256,7 +256,7 @@ export class Simulation {
     await this.makeOverdue();
     const reply = await this.#test.shard.run('reconcile', [200, 30_000, this.#test.shard.jobPrefix]);
     await this.#look();
-    await this.#take({ admitted: readTickets(this.#test.shard, (reply as ScriptReply[]).slice(1)) }, crash);
+    await this.#take({ admitted: readTickets(this.#test.shard, (reply as ScriptReply[]).slice(2)) }, crash);
   }
 
   async configure(endpoint: number, change: LaneSettings): Promise<void> {

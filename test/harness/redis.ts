@@ -13,6 +13,10 @@ export type TestRedisOptions = {
   maxmemory?: string;
   /** Default true, as in production. */
   appendonly?: boolean;
+  /** Default `everysec`. */
+  appendfsync?: 'everysec' | 'always';
+  /** An existing folder for the data, which the caller removes; default one of its own. */
+  dir?: string;
 };
 
 /** A Redis of the test's own, with its data in a temporary folder that goes with it. */
@@ -41,6 +45,11 @@ export class TestRedis {
 
   get pid(): number | undefined {
     return this.#running.process.pid;
+  }
+
+  /** Whether its process runs, frozen or not. */
+  get runs(): boolean {
+    return this.#running.process.exit === undefined;
   }
 
   /** Ends the server as a crash would; the data stays, for `restart`. */
@@ -84,14 +93,16 @@ let found: Promise<RedisServer> | undefined;
 export async function startRedis(options: TestRedisOptions = {}): Promise<TestRedis> {
   found ??= findRedisServer({ say: (line) => console.error(line) });
   const server = await found;
-  const dir = await mkdtemp(join(tmpdir(), 'sealpost-redis-'));
+  const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'sealpost-redis-')));
   const start = async (port?: number) => {
     const choosePort = async () => port ?? (await anyFreePort());
-    const running = await runRedis({ server, dir, choosePort, ...options });
+    const running = await runRedis({ ...options, server, dir, choosePort });
     watchProcess(running.process);
     return running;
   };
-  const remove = () => rm(dir, { recursive: true, force: true });
+  const remove = async () => {
+    if (options.dir === undefined) await rm(dir, { recursive: true, force: true });
+  };
   const redis = new TestRedis(await start(), start, remove);
   stopAfterAll(() => redis.stop());
   return redis;

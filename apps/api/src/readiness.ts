@@ -9,7 +9,8 @@ export class Readiness {
   /** Something stored needs a master key that this process does not have; only other settings can change that. */
   unknownKey = false;
   readonly #client: RedisClient;
-  #checkedAt = 0;
+  /** Monotonic: the machine's clock may be set back. */
+  #checkedAt = Number.NEGATIVE_INFINITY;
   #last: Promise<string | undefined> = Promise.resolve(undefined);
 
   constructor(client: RedisClient) {
@@ -20,7 +21,7 @@ export class Readiness {
   async notReady(): Promise<string | undefined> {
     if (this.draining) return 'draining';
     if (this.unknownKey) return 'something is stored under a master key that is not known here';
-    const now = Date.now();
+    const now = performance.now();
     if (now - this.#checkedAt > FRESH_MS) {
       this.#checkedAt = now;
       this.#last = this.#probe();

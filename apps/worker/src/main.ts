@@ -52,7 +52,7 @@ async function main(): Promise<void> {
     logger,
     deliver: deliverOptions(settings, keyring, shards, http, expressions, logger, stop.signal),
     onUnknownKey: () => {
-      state.unknownKeyAt = Date.now();
+      state.unknownKeyAt = performance.now();
     },
   });
   await server.start();
@@ -60,7 +60,7 @@ async function main(): Promise<void> {
   const health = createHealthServer({
     notReady: async () => {
       if (state.draining) return 'draining';
-      if (Date.now() - state.unknownKeyAt < UNKNOWN_KEY_MS)
+      if (performance.now() - state.unknownKeyAt < UNKNOWN_KEY_MS)
         return 'a delivery was sealed with a master key that is not known here';
       if (client.status !== 'ready') return 'Redis is away';
       return server.trouble;

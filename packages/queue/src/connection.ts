@@ -22,11 +22,39 @@ const BASE: Options = {
   retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 10), 2000),
 };
 
+/**
+ * A connection on which nothing comes for so long although something was asked is given up, ms: a machine that is gone, or
+ * a firewall that has forgotten it, tells nobody, and the kernel would wait for a quarter of an hour. Longer than a command
+ * may take, which is 5 s, or 10 s where it blocks.
+ */
+const SILENT_MS = { request: REQUEST_TIMEOUT_MS + 1000, background: 15_000 };
+
 const ROLES: Record<ConnectionRole, Options> = {
-  request: { maxRetriesPerRequest: 1, enableOfflineQueue: false, commandTimeout: REQUEST_TIMEOUT_MS },
-  background: { maxRetriesPerRequest: null },
-  blocking: { maxRetriesPerRequest: null },
+  request: {
+    maxRetriesPerRequest: 1,
+    enableOfflineQueue: false,
+    commandTimeout: REQUEST_TIMEOUT_MS,
+    socketTimeout: SILENT_MS.request,
+  },
+  background: { maxRetriesPerRequest: null, socketTimeout: SILENT_MS.background },
+  blocking: { maxRetriesPerRequest: null, socketTimeout: SILENT_MS.background },
 };
+
+/**
+ * ioredis never ends a connection that is closed while it waits to reconnect: whoever waits for its end, as BullMQ's worker
+ * does when it is closed, would wait for ever, also when Redis is long back.
+ */
+class Connection extends Redis {
+  override disconnect(reconnect = false): void {
+    // Of one that has yet to connect, ioredis knows how to end it.
+    if (!reconnect && this.status === 'reconnecting') this.status = 'wait';
+    super.disconnect(reconnect);
+  }
+
+  override duplicate(override?: Partial<RedisOptions>): Redis {
+    return new Connection({ ...this.options, ...override } as Options);
+  }
+}
 
 /**
  * Opens a connection; it goes on connecting in the background. Errors are given to `onError` (a connection without
@@ -35,7 +63,9 @@ const ROLES: Record<ConnectionRole, Options> = {
 export function connect(urls: string[], role: ConnectionRole, onError: (error: Error) => void): RedisClient {
   const options = { ...BASE, ...ROLES[role] };
   const client =
-    urls.length > 1 ? new Cluster(urls, { redisOptions: options }) : new Redis(urls[0] as string, options);
+    urls.length > 1
+      ? new Cluster(urls, { redisOptions: options })
+      : new Connection(urls[0] as string, options);
   client.on('error', onError);
   return client;
 }
@@ -66,7 +96,8 @@ export async function whenReady(client: RedisClient, timeoutMs: number): Promise
 }
 
 /** Redis refuses or cannot do a write now; the call may be repeated later. Text of the server's own error codes. */
-const REFUSES_WRITES = /^(OOM|MISCONF|READONLY|LOADING|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|BUSY|TRYAGAIN)/;
+const REFUSES_WRITES =
+  /^(OOM|MISCONF|READONLY|LOADING|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|BUSY|TRYAGAIN|UNBLOCKED|ERR WAIT(AOF)? cannot be used with replica)/;
 const AWAY =
   /Connection is closed|Stream isn't writeable|Command timed out|max retries per request|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|Failed to refresh slots|socket closed|None of startup nodes/i;
 

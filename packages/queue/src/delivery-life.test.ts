@@ -299,6 +299,18 @@ describe('the reconciler', () => {
     expect(await test.isWatched(number)).toBe(true);
   });
 
+  it('lets a retry go that a worker whose clock was hours ahead has delayed', async () => {
+    const { number } = await test.publish();
+    await overdue(number);
+    await reconcile(shard);
+    const job = (await shard.queue.getJob(jobId(formatId('dlv', 0, number), 2)))!;
+    await test.redis.client.lrem(`${shard.jobPrefix}wait`, 1, job.id!);
+    await test.redis.client.zadd(`${shard.jobPrefix}delayed`, (Date.now() + 3 * 3_600_000) * 4096, job.id!);
+    await overdue(number);
+    expect(await reconcile(shard)).toMatchObject({ found: 0 });
+    expect(await job.getState()).toBe('waiting');
+  });
+
   it('gives a new generation to an open delivery whose job is finished', async () => {
     const { number } = await test.publish();
     await overdue(number);

@@ -74,3 +74,8 @@ async function addJobs(queue: DeliveryQueue, admitted: Admitted[]): Promise<void
 export async function removeJobs(queue: DeliveryQueue, ids: string[]): Promise<void> {
   await Promise.all(ids.map((id) => queue.remove(id).catch(() => 0)));
 }
+
+/** Lets delayed jobs run now. One that is not delayed any more says so, and is left as it is. */
+export async function promoteJobs(queue: DeliveryQueue, ids: string[]): Promise<void> {
+  await Promise.all(ids.map(async (id) => (await queue.getJob(id))?.promote().catch(() => {})));
+}

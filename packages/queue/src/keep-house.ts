@@ -1,6 +1,6 @@
 import { reasonNumber } from '@sealpost/core';
 import type { Retention } from './accept.ts';
-import { enqueue, removeJobs } from './jobs.ts';
+import { enqueue, promoteJobs, removeJobs } from './jobs.ts';
 import { type ScriptReply, text } from './scripts.ts';
 import type { Shard } from './shard.ts';
 import { readTickets } from './turn.ts';
@@ -12,12 +12,14 @@ const AGAIN_MS = 10_000;
 
 /**
  * RECONCILE (lua/reconcile.lua): gives a job to each delivery that should have one and has none, because a process
- * died between two steps or somebody removed it. `more`: it did not get to the end.
+ * died between two steps or somebody removed it, and lets those go that are delayed although their time has come. `more`: it
+ * did not get to the end.
  */
 export async function reconcile(shard: Shard): Promise<{ found: number; more: boolean }> {
   const reply = (await shard.run('reconcile', [STRETCH, AGAIN_MS, shard.jobPrefix])) as ScriptReply[];
-  const found = readTickets(shard, reply.slice(1));
+  const found = readTickets(shard, reply.slice(2));
   await enqueue(shard.queue, found);
+  await promoteJobs(shard.queue, (reply[1] as ScriptReply[]).map(text));
   return { found: found.length, more: Number(reply[0]) >= STRETCH };
 }
 

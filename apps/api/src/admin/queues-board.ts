@@ -20,12 +20,12 @@ export function queuesBoard(shards: Shards, path: string, writable: boolean): Re
     options: { uiConfig: { boardTitle: 'Sealpost' } },
   });
   const options = { readOnlyMode: !writable, allowRetries: writable };
-  let readAt = 0;
+  let readAt = Number.NEGATIVE_INFINITY; // monotonic: the machine's clock may be set back
   const refresh = async (_request: Request, _response: Response, next: NextFunction) => {
-    if (Date.now() - readAt > FRESH_MS) {
+    if (performance.now() - readAt > FRESH_MS) {
       const known = await shards.known();
       board.replaceQueues(known.map((number) => new BullMQAdapter(shards.get(number).queue, options)));
-      readAt = Date.now();
+      readAt = performance.now();
     }
     next();
   };

@@ -79,7 +79,7 @@ export class PublishEvents {
   async publish(app: string, caller: Caller, drafts: Draft[]): Promise<Published[]> {
     // A test says nothing about what happened: it goes to one endpoint that an operator named.
     if (drafts.some(({ only }) => only === undefined)) assertMayPublish(app, caller);
-    this.#options.shed.check(Date.now());
+    this.#options.shed.check();
     const filters = new PublishFilters(this.#options.expressions);
     const results = new Array<Published>(drafts.length);
     let left = drafts.map((_, i) => i);

@@ -12,7 +12,8 @@ export class ShedLoad {
   readonly #client: RedisClient;
   readonly #share: number;
   #used = 0;
-  #readAt = 0;
+  /** Monotonic: the machine's clock may be set back. */
+  #readAt = Number.NEGATIVE_INFINITY;
 
   /** @param share of `maxmemory` at which publishing is refused; without a `maxmemory` it never is */
   constructor(client: RedisClient, share: number) {
@@ -21,7 +22,8 @@ export class ShedLoad {
   }
 
   /** @throws SealpostError overloaded */
-  check(now: number): void {
+  check(): void {
+    const now = performance.now();
     if (now - this.#readAt > FRESH_MS) {
       this.#readAt = now;
       // Should Redis not answer, publishing will say so itself.

@@ -1,11 +1,12 @@
 -- RECONCILE: finds deliveries that should have a job and have none.
 -- ARGV: 1 how many to look at  2 ms until they are looked at again  3 prefix of BullMQ's job keys
--- Returns {how many were looked at, tickets …}.
--- Keeps: whoever asks, each is handed out once per period, and a job that BullMQ still has is left to BullMQ (a
--- waiting, delayed or active job moves by itself; a stalled one BullMQ puts back). What was admitted gets its job; what
--- waited for its backoff goes back to its lane.
+-- Returns {how many were looked at, {ids of jobs to be promoted, …}, tickets …}.
+-- Keeps: whoever asks, each is handed out once per period, and a job that BullMQ still has is left to BullMQ (a waiting or
+-- active job moves by itself; a stalled one BullMQ puts back). One that is delayed although its time has come is promoted:
+-- it was delayed by a worker whose clock was ahead. What was admitted gets its job; what waited for its backoff goes back
+-- to its lane.
 local limit, again, job_prefix = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-local orphans = {}
+local orphans, late = {}, {}
 
 local function has_job(d)
   local job = job_prefix .. job_id(d.number, d.generation)
@@ -19,6 +20,8 @@ for _, member in ipairs(overdue) do
     redis.call('ZREM', p .. 'watch', member)
   elseif (is_open(d.status) or has_flag(d.flags, FLAG_ADMITTED)) and has_job(d) then
     redis.call('ZADD', p .. 'watch', int(now + again), member)
+    local job = job_id(d.number, d.generation)
+    if redis.call('ZSCORE', job_prefix .. 'delayed', job) then late[#late + 1] = job end
     if has_flag(d.flags, FLAG_DETACHED) then -- that attempt has ended: the job may make another when it comes
       d.flags = without_flag(d.flags, FLAG_DETACHED)
       write(d)
@@ -42,4 +45,4 @@ for _, member in ipairs(overdue) do
   end
 end
 save_all()
-return { #overdue, unpack(tickets(orphans)) }
+return { #overdue, late, unpack(tickets(orphans)) }

@@ -1,0 +1,45 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { RedisClient } from '@sealpost/queue';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { ShedLoad } from './ingest/shed-load.ts';
+import { Readiness } from './readiness.ts';
+
+/** From now on the machine's clock is an hour behind. */
+function setClockBack(): void {
+  const clock = vi.spyOn(Date, 'now').mockReturnValue(Date.now() - 3_600_000);
+  onTestFinished(() => clock.mockRestore());
+}
+
+async function within(ms: number, condition: () => boolean | Promise<boolean>): Promise<boolean> {
+  for (const end = performance.now() + ms; performance.now() < end; await delay(50)) {
+    if (await condition()) return true;
+  }
+  return false;
+}
+
+describe('an API whose clock is set back', () => {
+  it('does not stay unready for as long', async () => {
+    const set = vi.fn().mockRejectedValueOnce(new Error('Connection is closed.')).mockResolvedValue('OK');
+    const readiness = new Readiness({ set } as unknown as RedisClient);
+    expect(await readiness.notReady()).toMatch(/cannot be reached/);
+    setClockBack();
+    expect(await within(5000, async () => (await readiness.notReady()) === undefined)).toBe(true);
+  });
+
+  it('does not refuse events for as long since Redis was nearly full', async () => {
+    const full = 'used_memory:99\r\nmaxmemory:100\r\n';
+    const info = vi.fn().mockResolvedValueOnce(full).mockResolvedValue('used_memory:1\r\nmaxmemory:100\r\n');
+    const shed = new ShedLoad({ info } as unknown as RedisClient, 0.85);
+    const refuses = () => {
+      try {
+        shed.check();
+        return false;
+      } catch {
+        return true;
+      }
+    };
+    expect(await within(5000, refuses)).toBe(true);
+    setClockBack();
+    expect(await within(5000, () => !refuses())).toBe(true);
+  });
+});
