@@ -82,6 +82,19 @@ export async function claim(
   };
 }
 
+/**
+ * Gives back the token that an attempt has taken at an endpoint's rate limit, before it is made: its delivery keeps its
+ * place, and takes another when it is claimed again. Otherwise each claim would count as an attempt whose worker died.
+ */
+export async function giveBackToken(
+  shard: Shard,
+  endpoint: number,
+  number: number,
+  attempt: number,
+): Promise<void> {
+  await shard.client.zrem(shard.key(`tok:${endpoint}`), `${number}:${attempt}`);
+}
+
 /** {status, reason, ms until due, attempts, HTTP status}, as CLAIM and SETTLE give it. */
 export function outcome(reply: ScriptReply[]): Outcome {
   return {

@@ -231,6 +231,19 @@ describe('a closed lane', () => {
     expect((await test.pump()).admitted).toHaveLength(1);
   });
 
+  it.each(['skipped', 'dead'] as const)(
+    'probes with another one at once when nothing was posted: %s',
+    async (status) => {
+      await close(8);
+      const { number, generation } = await probe();
+      await test.claim(number, generation);
+      const ends = { status, reason: 'filtered', statusCode: 0, attemptRecord: undefined } as const;
+      const { admitted } = await test.settle(number, { ...ends, generation });
+      expect(numbersOf(admitted)).toEqual([number + 1]);
+      expect(await test.lane()).toMatchObject({ pr: String(number + 1), n: '1' });
+    },
+  );
+
   it('probes with another one when the probe is cancelled', async () => {
     await close(20);
     const { number } = await probe();

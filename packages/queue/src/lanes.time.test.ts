@@ -3,6 +3,7 @@ import { formatId } from '@sealpost/core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { APP, ENDPOINT, numbersOf, RETENTION, TestShard } from '../test-shard.ts';
 import { cancelDelivery, retryDelivery } from './by-hand.ts';
+import { giveBackToken } from './claim.ts';
 import { cancelDeleted } from './keep-house.ts';
 import type { Turn } from './turn.ts';
 
@@ -111,6 +112,21 @@ describe('a rate limit', () => {
     const next = await test.publish();
     expect(await test.claim(next.number)).toMatchObject({ result: 'run' });
   });
+
+  it.each(['hold', 'skip'])(
+    'has its token back when what was claimed is claimed again later: %s',
+    async (over) => {
+      await test.configure({
+        lanes: { [ENDPOINT]: { rl: 1, rp: HOUR_MS, ...(over === 'skip' && { rs: 1 }) } },
+      });
+      const { number } = await test.publish();
+      for (let i = 0; i < 3; i++) {
+        expect(await test.claim(number)).toMatchObject({ result: 'run' });
+        await giveBackToken(test.shard, ENDPOINT, number, 1);
+      }
+      expect(await test.claim(number)).toMatchObject({ result: 'run' });
+    },
+  );
 
   it('is not slowed down by what is skipped', async () => {
     await test.configure({ lanes: { [ENDPOINT]: { rl: 2, rp: 1000 } } });

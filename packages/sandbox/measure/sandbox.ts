@@ -5,6 +5,9 @@ const DISCORD = `{"content": "New artifact: " + type, "embeds": [{"title": type,
   {"name": k, "value": type(payload[k]) == string ? payload[k] : json(payload[k]), "inline": true})}]}`;
 const ENDLESS =
   'payload.bugs.map(a, payload.bugs.map(b, payload.bugs.map(c, payload.bugs.map(d, payload.bugs.map(e, e)))))';
+/** Lasts long, but less than 50 ms. */
+const SLOW =
+  '[1, 2].map(z, payload.bugs.map(a, payload.bugs.map(b, payload.bugs.map(c, payload.bugs.map(d, a == b))))).size()';
 const CALLS = 5000;
 
 const payload = JSON.stringify({
@@ -14,7 +17,7 @@ const payload = JSON.stringify({
 });
 const facts = { type: 'BugAnalysis', payload, id: 'evt_1', acceptedAt: 0 };
 const sandbox = new Sandbox();
-const run = (source: string) => sandbox.run({ kind: 'transform', source, owner: 'app', facts });
+const run = (source: string, owner = 'app') => sandbox.run({ kind: 'transform', source, owner, facts });
 const row = (name: string, value: number, unit: string) =>
   console.log(name.padEnd(34), value.toFixed(value < 10 ? 2 : 0).padStart(6), unit);
 
@@ -38,5 +41,10 @@ const many = await timed(async () => {
 row('Discord message, 100 at once', (many / CALLS) * 1000, 'µs');
 const { user, system } = process.cpuUsage(host);
 row('of it CPU in this process', (user + system) / CALLS, 'µs');
+for (let i = 0; i < 10; i++) await run(SLOW, 'slow');
+row('a slow one', await timed(() => run(SLOW, 'slow')), 'ms');
+const slow = Promise.allSettled(Array.from({ length: 190 }, () => run(SLOW, 'slow')));
+row("another app's behind 190 slow ones", await timed(() => run(DISCORD)), 'ms');
+await slow;
 row('an endless one, ended twice', await timed(() => run(ENDLESS)), 'ms');
 sandbox.close();

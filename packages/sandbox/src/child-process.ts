@@ -8,6 +8,8 @@ const RUN_MS = 50;
 /** And this long until it has begun: the time to start a process on a busy machine. */
 const BEGIN_MS = 10_000;
 const HEAP_MB = 64;
+/** Characters that it may write in one line: a body of 256 KiB, each of its characters escaped. */
+const MOST_WRITTEN = 2_000_000;
 
 const CHILD = fileURLToPath(new URL('./child.ts', import.meta.url));
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -27,13 +29,30 @@ export const CHILD_ARGS = [
 /** `time`: it took longer than it may. `died`: out of memory, mostly. `unbegun`: no fault of the expression. */
 export type Killed = { killed: 'time' | 'died' | 'unbegun' };
 
-type Running = { resolve: (answer: Answer | Killed) => void; begun: boolean; timer: NodeJS.Timeout };
+type Running = {
+  resolve: (answer: Answer | Killed) => void;
+  begunAt: number | undefined;
+  timer: NodeJS.Timeout;
+};
 
 /** One process that evaluates one expression at a time; started when there is one, and again after it was killed. */
 export class SandboxChild {
+  readonly #code: string;
   #process: ChildProcess | undefined;
   #running: Running | undefined;
   #output = '';
+  #closed = false;
+  #spentMs = 0;
+
+  /** @param code what it runs */
+  constructor(code: string = CHILD) {
+    this.#code = code;
+  }
+
+  /** ms that evaluations have taken in all, from their beginning to their end. */
+  get spentMs(): number {
+    return this.#spentMs;
+  }
 
   /** Process id, while there is one. */
   get pid(): number | undefined {
@@ -42,6 +61,7 @@ export class SandboxChild {
 
   /** @param line a Request as JSON. To be called when the one before has been answered. Never rejects. */
   async run(line: string): Promise<Answer | Killed> {
+    if (this.#closed) return { killed: 'unbegun' };
     let child: ChildProcess;
     try {
       child = this.#process ?? this.#start();
@@ -52,31 +72,34 @@ export class SandboxChild {
     }
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#end('unbegun'), BEGIN_MS);
-      this.#running = { resolve, begun: false, timer };
+      this.#running = { resolve, begunAt: undefined, timer };
       this.#hold(child, true);
       child.stdin!.write(`${line}\n`);
     });
   }
 
+  /** For good. */
   close(): void {
+    this.#closed = true;
     this.#end('unbegun');
   }
 
   #start(): ChildProcess {
-    const child = spawn(process.execPath, [...CHILD_ARGS, CHILD], {
+    const child = spawn(process.execPath, [...CHILD_ARGS, this.#code], {
       cwd: ROOT,
       env: {},
       stdio: ['pipe', 'pipe', 'ignore'],
     });
     this.#process = child;
     this.#output = '';
+    const gone = () => {
+      if (child === this.#process) this.#end(this.#running?.begunAt !== undefined ? 'died' : 'unbegun');
+    };
+    // First: without a file to be had it has no pipes, so that the next line throws, and tells of an error all the same.
+    child.on('exit', gone).on('error', gone);
     child.stdout!.setEncoding('utf8').on('data', (text: string) => {
       if (child === this.#process) this.#read(text);
     });
-    const gone = () => {
-      if (child === this.#process) this.#end(this.#running?.begun ? 'died' : 'unbegun');
-    };
-    child.on('exit', gone).on('error', gone);
     // What is written to one that has died: `exit` tells of it.
     child.stdin!.on('error', () => {});
     this.#hold(child, false);
@@ -89,15 +112,27 @@ export class SandboxChild {
       const line = this.#output.slice(0, end);
       this.#output = this.#output.slice(end + 1);
       if (line === BEGUN) this.#begin();
-      else if (!line.startsWith('{') || !line.endsWith('}')) this.#end('died');
-      else this.#settle(JSON.parse(line) as Answer);
+      else this.#answer(line);
     }
+    if (this.#output.length > MOST_WRITTEN) this.#end('died');
+  }
+
+  /** Whoever has broken out of an expression may write anything. */
+  #answer(line: string): void {
+    let answer: unknown;
+    try {
+      answer = JSON.parse(line);
+    } catch {
+      // As any other line that is no answer.
+    }
+    if (typeof answer === 'object' && answer !== null) this.#settle(answer as Answer);
+    else this.#end('died');
   }
 
   #begin(): void {
     const running = this.#running;
     if (!running) return;
-    running.begun = true;
+    running.begunAt = performance.now();
     clearTimeout(running.timer);
     running.timer = setTimeout(() => {
       // When it was this process that was busy, the answer has come meanwhile and is read first.
@@ -118,6 +153,7 @@ export class SandboxChild {
     const running = this.#running;
     if (!running) return;
     clearTimeout(running.timer);
+    if (running.begunAt !== undefined) this.#spentMs += performance.now() - running.begunAt;
     this.#running = undefined;
     if (this.#process) this.#hold(this.#process, false);
     running.resolve(answer);

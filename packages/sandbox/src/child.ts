@@ -5,13 +5,13 @@
  */
 import { readSync, writeSync } from 'node:fs';
 import {
+  createExpressionCache,
   type EventFacts,
   ExpressionError,
   type ExpressionKind,
   evaluateFilter,
   evaluateTransform,
   eventVariables,
-  expressionOf,
   type FilterResult,
   type TransformResult,
 } from '@sealpost/core/expressions';
@@ -30,6 +30,9 @@ const REHEARSED = 300;
 /** Units of work, some half a second of them: longer than it is let live, and an end should its parent be gone. */
 const WORK = 50_000_000;
 const INPUT_BYTES = 65_536;
+
+/** At most 12 MB of its heap, or the many different ones of some would end in a death that is blamed on somebody's. */
+const expressionOf = createExpressionCache(50_000);
 
 function answer({ kind, source, facts }: Request): Answer {
   try {

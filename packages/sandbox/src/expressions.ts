@@ -1,11 +1,12 @@
 import {
+  assertWithinEventLimit,
+  createExpressionCache,
   type EventFacts,
   type EventVariables,
   ExpressionError,
   evaluateFilter,
   evaluateTransform,
   eventVariables,
-  expressionOf,
   type FilterResult,
   type TransformResult,
   WORK_IN_PROCESS,
@@ -13,11 +14,17 @@ import {
 import { LRUCache } from 'lru-cache';
 import { Sandbox } from './sandbox.ts';
 
-/** An evaluation that took longer in process, ms, whatever its work was counted as, is not done there again … */
+/**
+ * An evaluation that took longer in process, ms, twice in a row, whatever its work was counted as, is not done there again …
+ * Once may have been a collection of garbage, upon which a filter of the API would make deliveries only to skip them.
+ */
 const SLOW_MS = 5;
-/** … for so long, ms: it may have been the machine that was slow. */
+/** … for so long, ms. */
 const SLOW_FOR_MS = 60_000;
 const KNOWN_SLOW = 10_000;
+
+/** Characters of source that are kept compiled, of filters and of transforms. */
+const CACHED_CHARACTERS = 500_000;
 
 /** An expression and whose it is, an app. */
 export type OwnedExpression = { source: string; owner: string };
@@ -30,7 +37,8 @@ const WORK: { work: true } = { work: true };
 export class Expressions {
   readonly #sandbox: Sandbox;
   readonly #now: () => number;
-  readonly #slow = new LRUCache<string, true>({ max: KNOWN_SLOW, ttl: SLOW_FOR_MS });
+  readonly #compiled = createExpressionCache(CACHED_CHARACTERS);
+  readonly #slow = new LRUCache<string, 'once' | 'slow'>({ max: KNOWN_SLOW, ttl: SLOW_FOR_MS });
 
   constructor(sandbox: Sandbox = new Sandbox(), now: () => number = () => performance.now()) {
     this.#sandbox = sandbox;
@@ -51,8 +59,8 @@ export class Expressions {
     { source, owner }: OwnedExpression,
     facts: EventFacts,
   ): Promise<{ passes: boolean } | { failure: string } | Killed> {
-    return this.#evaluate('filter', { source, owner }, facts, (event) =>
-      this.#filterNow(source, event, false),
+    return this.#evaluate('filter', { source, owner }, facts, () =>
+      this.#filterNow(source, eventVariables(facts), false),
     );
   }
 
@@ -61,16 +69,17 @@ export class Expressions {
     { source, owner }: OwnedExpression,
     facts: EventFacts,
   ): Promise<{ body: string; json: boolean } | { failure: string } | Killed> {
-    return this.#evaluate('transform', { source, owner }, facts, (event) => {
-      const expression = expressionOf(source, 'transform');
+    return this.#evaluate('transform', { source, owner }, facts, () => {
+      const expression = this.#compiled(source, 'transform');
       if (expression.usesMacros) return WORK;
+      const event = eventVariables(facts);
       return this.#inProcess(source, () => evaluateTransform(expression, event, WORK_IN_PROCESS));
     });
   }
 
   #filterNow(source: string, event: EventVariables, early: boolean): FilterResult {
     return orFailure(() => {
-      const expression = expressionOf(source, 'filter');
+      const expression = this.#compiled(source, 'filter');
       if (early && (expression.reads.has('id') || expression.reads.has('sequence'))) return WORK;
       return this.#inProcess(source, () => evaluateFilter(expression, event, WORK_IN_PROCESS));
     });
@@ -80,9 +89,12 @@ export class Expressions {
     kind: 'filter' | 'transform',
     { source, owner }: OwnedExpression,
     facts: EventFacts,
-    now: (event: EventVariables) => T | { failure: string } | { work: true },
+    now: () => T | { failure: string } | { work: true },
   ): Promise<Exclude<T, { work: true }> | { failure: string } | Killed> {
-    const here = orFailure(() => now(eventVariables(facts)));
+    const here = orFailure(() => {
+      assertWithinEventLimit(facts.payload);
+      return now();
+    });
     if (!('work' in here)) return here as Exclude<T, { work: true }>;
     const there = await this.#sandbox.run({ kind, source, owner, facts });
     if ('killed' in there) return { killed: true };
@@ -91,10 +103,14 @@ export class Expressions {
   }
 
   #inProcess<T extends object>(source: string, evaluate: () => T): T | { work: true } {
-    if (this.#slow.has(source)) return WORK;
+    const before = this.#slow.get(source);
+    if (before === 'slow') return WORK;
     const start = this.#now();
     const result = evaluate();
-    if ('work' in result || this.#now() - start > SLOW_MS) this.#slow.set(source, true);
+    const isSlow = this.#now() - start > SLOW_MS;
+    if ('work' in result || (isSlow && before === 'once')) this.#slow.set(source, 'slow');
+    else if (isSlow) this.#slow.set(source, 'once');
+    else if (before) this.#slow.delete(source);
     return result;
   }
 }

@@ -1,2 +1,3 @@
 export * from './expressions.ts';
-export { Sandbox, SandboxBusy } from './sandbox.ts';
+export { SandboxBusy } from './line.ts';
+export { Sandbox } from './sandbox.ts';

@@ -5,7 +5,8 @@ import type { EventFacts } from '@sealpost/core/expressions';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CHILD_ARGS } from './child-process.ts';
 import { Expressions } from './expressions.ts';
-import { Sandbox, SandboxBusy } from './sandbox.ts';
+import { SandboxBusy } from './line.ts';
+import { Sandbox } from './sandbox.ts';
 
 const facts: EventFacts = {
   type: 'a.b',
@@ -74,6 +75,36 @@ describe('the sandbox', () => {
     const [trusted] = sandbox.pids;
     expect(await transform(`${ENDLESS} == 6`, 'bad')).toEqual({ killed: true });
     expect(sandbox.pids[0]).toBe(trusted);
+  });
+
+  it('suspects what waits behind the like of it', async () => {
+    await transform(QUICK, 'good');
+    const hostile = Array.from({ length: 4 }, () => transform(ENDLESS));
+    // These take turns with them.
+    const others = Array.from({ length: 4 }, () => transform(QUICK, 'good').then(() => sandbox.pids[0]));
+    expect(new Set(await Promise.all(others)).size).toBe(1);
+    expect(await Promise.all(hostile)).toEqual(Array(4).fill({ killed: true }));
+  });
+
+  it('suspects an expression of the one alone for whose events it was killed', async () => {
+    const { list } = JSON.parse(facts.payload);
+    const source = 'payload.list.map(a, payload.list.map(b, payload.list.map(c, a + b + c))).size()';
+    expect(await transform(source)).toEqual({ killed: true });
+    expect(sandbox.pids).toEqual([undefined, undefined]);
+    const few = { ...facts, payload: JSON.stringify({ list: list.slice(0, 3) }) };
+    const other = await expressions.transform({ source, owner: 'other' }, few);
+    expect(other).toEqual({ body: '3', json: true });
+    expect(sandbox.pids).toEqual([expect.any(Number), undefined]);
+  });
+
+  it('is not brought down by many different expressions', async () => {
+    const parts = Array(230).fill('x').join(', ');
+    await transform('payload.list.map(x, x)[0]');
+    const [trusted] = sandbox.pids;
+    for (let i = 0; i < 1500; i++) {
+      await expressions.transform({ source: `[1].map(x, [${parts}, ${i}]).size()`, owner: `${i}` }, facts);
+    }
+    expect(sandbox.pids).toEqual([trusted, undefined]);
   });
 
   it('takes no more suspects than it can get through soon; they are to be tried again', async () => {
@@ -202,10 +233,11 @@ describe('what needs much work', () => {
     expect(await expressions.filter({ source: filter, owner: 'app' }, facts)).toEqual({ passes: true });
   });
 
-  it('counts as slow by the clock too', async () => {
+  it('counts as slow by the clock too, if it is so twice in a row', async () => {
     let now = 0;
-    expressions = new Expressions(sandbox, () => (now += 6));
-    expect(await transform('payload.list.size()')).toEqual(quick);
+    let took = 6;
+    expressions = new Expressions(sandbox, () => (now += took));
+    for (took of [6, 1, 6, 6]) expect(await transform('payload.list.size()')).toEqual(quick);
     expect(sandbox.pids[0]).toBeUndefined();
     expect(await transform('payload.list.size()')).toEqual(quick);
     expect(sandbox.pids[0]).toBeTypeOf('number');

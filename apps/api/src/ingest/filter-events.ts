@@ -6,14 +6,12 @@ import type { EndpointRecord } from '@sealpost/store';
 /** What an endpoint's filter says of an event; undefined: that is for the worker to find out. */
 export type Passes = (endpoint: EndpointRecord) => boolean | undefined;
 
-/** How long one call may evaluate filters in this process, ms: whoever publishes elsewhere waits meanwhile. */
+/** How long filters may be evaluated in this process at a stretch, ms: whoever publishes elsewhere waits meanwhile. */
 const BUDGET_MS = 50;
-/** What nobody knows yet when an event is matched. The worker does. */
-const KNOWN_LATER = { id: '', sequence: null } as const;
 
 /**
- * The filters of one call that publishes. What errs, takes too long, or reads what is not known yet is left to the worker,
- * which has a place to write down why.
+ * The filters of the events that are matched at a stretch. What errs, takes too long, or reads what is not known yet is left
+ * to the worker, which has a place to write down why.
  */
 export class PublishFilters {
   readonly #expressions: Pick<Expressions, 'filterEarly'>;
@@ -25,15 +23,20 @@ export class PublishFilters {
     this.#now = now;
   }
 
+  /** The time is used up: what is matched now is all left to the worker. */
+  get isSpent(): boolean {
+    return this.#leftMs <= 0;
+  }
+
   /** @param payload its JSON text */
   of(input: EventInput, payload: string): Passes {
-    let event: EventVariables | undefined;
-    const tooLarge = () => !isWithinEventLimit(payload);
+    let event: EventVariables | 'too large' | undefined;
     return ({ filter }) => {
       if (filter === undefined) return true;
-      if (this.#leftMs <= 0 || (!event && tooLarge())) return undefined;
+      if (this.isSpent) return undefined;
       const start = this.#now();
-      event ??= variablesOf(input, payload);
+      event ??= isWithinEventLimit(payload) ? variablesOf(input, payload) : 'too large';
+      if (event === 'too large') return undefined;
       const result = this.#expressions.filterEarly(filter, event);
       this.#leftMs -= this.#now() - start;
       return 'passes' in result ? result.passes : undefined;
@@ -52,5 +55,6 @@ function variablesOf(input: EventInput, payload: string): EventVariables {
   };
   // What a route has parsed need not be parsed again; Sealpost's own events come as text alone.
   const parsed = input.payload === undefined ? undefined : { payload: input.payload };
-  return eventVariables({ ...facts, id: KNOWN_LATER.id }, parsed);
+  // Neither its id nor its sequence is known yet: filters that read them are the worker's.
+  return eventVariables({ ...facts, id: '' }, parsed);
 }

@@ -25,15 +25,13 @@ import { assertMayPublish } from './assert-may-publish.ts';
 import type { FirstAttempts, FirstAttemptsOf } from './await-first-attempts.ts';
 import { PublishFilters } from './filter-events.ts';
 import { type Barrier, makeDurable } from './make-durable.ts';
-import { matchEndpoints, type Target } from './match-endpoints.ts';
+import { matchStretch, size } from './match-stretch.ts';
 import { admittedOf, type Draft, type Prepared, prepareEvent } from './prepare-event.ts';
 import { knownPublished, newlyPublished, type Published } from './published-event.ts';
 import type { ShedLoad } from './shed-load.ts';
 
 /** How often one publish is matched anew because the app's config changed meanwhile. */
 const TRIES = 10;
-/** Deliveries that are stored and enqueued together. */
-const STRETCH = 2000;
 
 /** Told of the number before ACCEPT, for who waits for first attempts. */
 type WaitingDraft = Draft & { onNumber?: (wait: FirstAttemptsOf) => void };
@@ -80,7 +78,6 @@ export class PublishEvents {
     // A test says nothing about what happened: it goes to one endpoint that an operator named.
     if (drafts.some(({ only }) => only === undefined)) assertMayPublish(app, caller);
     this.#options.shed.check();
-    const filters = new PublishFilters(this.#options.expressions);
     const results = new Array<Published>(drafts.length);
     let left = drafts.map((_, i) => i);
     let shard: Shard | undefined;
@@ -90,7 +87,7 @@ export class PublishEvents {
       if (!config) throw appNotFound(app);
       assertCallerKey(config, caller);
       shard = this.#options.shards.get(config.shard);
-      const stretch = await this.#publishStretch(shard, config, filters, drafts, left, results);
+      const stretch = await this.#publishStretch(shard, config, drafts, left, results);
       ({ left, failure } = stretch);
       tries = stretch.refused ? tries + 1 : 0;
       if (tries === TRIES) {
@@ -123,19 +120,19 @@ export class PublishEvents {
   }
 
   /**
-   * One try at the first of those that are left: as many as make STRETCH deliveries, so that a wide batch neither blocks
-   * this process nor lets calls wait behind each other until they time out. `refused`: the config was too old, or a
+   * One try at the first of those that are left, so that a wide batch neither blocks this process nor lets calls wait
+   * behind each other until they time out. `refused`: the config was too old, or a
    * number taken, for some, which come first in `left`.
    */
   async #publishStretch(
     shard: Shard,
     config: AppConfig,
-    filters: PublishFilters,
     drafts: WaitingDraft[],
     todo: number[],
     results: Published[],
   ): Promise<{ left: number[]; refused: boolean; failure: unknown }> {
-    const stretch = this.#stretchOf(config, filters, drafts, todo);
+    const filters = new PublishFilters(this.#options.expressions);
+    const stretch = matchStretch(config, drafts, todo, filters);
     // An event takes as many numbers as it has deliveries, and one at least.
     let next = await this.#numbersOf(shard).take(
       stretch.reduce((sum, { targets }) => sum + size(targets), 0),
@@ -171,24 +168,6 @@ export class PublishEvents {
     }
     await this.#enqueue(shard, admitted);
     return { left: [...refused, ...todo.slice(stretch.length)], refused: refused.length > 0, failure };
-  }
-
-  #stretchOf(
-    config: AppConfig,
-    filters: PublishFilters,
-    drafts: Draft[],
-    todo: number[],
-  ): { index: number; targets: Target[] }[] {
-    const stretch: { index: number; targets: Target[] }[] = [];
-    let deliveries = 0;
-    for (const index of todo) {
-      if (deliveries >= STRETCH) break;
-      const { input, payload, only } = drafts[index]!;
-      const targets = only ? [only] : matchEndpoints(config, input, filters.of(input, payload));
-      deliveries += size(targets);
-      stretch.push({ index, targets });
-    }
-    return stretch;
   }
 
   async #enqueue(shard: Shard, admitted: Admitted[]): Promise<void> {
@@ -254,9 +233,4 @@ export class PublishEvents {
     }
     return numbers;
   }
-}
-
-/** Numbers that an event takes. */
-function size(targets: Target[]): number {
-  return Math.max(1, targets.length);
 }

@@ -11,6 +11,7 @@ import {
   type ClaimResult,
   claim,
   type EventRecord,
+  giveBackToken,
   type Outcome,
   parseEventRecord,
   type Retention,
@@ -121,7 +122,10 @@ export async function deliverJob(
   const ready = await prepare(options, shard, job, claimed, attempted);
   const settlement =
     'status' in ready ? ready : await shapeAndAttempt(options, shard, claimed, attempted, ready, events);
-  if (settlement === 'busy') return { againInMs: BUSY_MS };
+  if (settlement === 'busy') {
+    await giveBackToken(shard, claimed.delivery.endpoint, number, attempted.attempt);
+    return { againInMs: BUSY_MS };
+  }
   const settled = await settleDelivery(shard, settlement, options.stop);
   options.fault('after-settle');
   events.onTurn(settled);

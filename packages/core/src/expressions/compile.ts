@@ -62,6 +62,8 @@ function stepOf(node: Node, names: Names, findings: Findings): Step {
     }
     case 'call':
       return functionStep(args as [string, Node[]], names, findings);
+    case '-_':
+      return negativeLiteral(args as Node) ?? unaryStep(op, step(args as Node))!;
     case 'rcall':
       return methodStep(args as [string, Node, Node[]], names, findings);
   }
@@ -70,6 +72,11 @@ function stepOf(node: Node, names: Names, findings: Findings): Step {
     : unaryStep(op, step(args as Node));
   if (!made) throw new ExpressionError(`uses ${quote(op)}, which is not supported`);
   return made;
+}
+
+/** A negative number is one literal, or the least int could not be written. */
+function negativeLiteral({ op, args: value }: Node): Step | undefined {
+  return op === 'value' && typeof value === 'bigint' ? literal(-value) : undefined;
 }
 
 function literal(value: unknown): Step {

@@ -21,17 +21,19 @@ export function isWithinEventLimit(payload: string): boolean {
   return payload.length <= MAX_EVENT_BYTES && Buffer.byteLength(payload) <= MAX_EVENT_BYTES;
 }
 
+/** @throws ExpressionError */
+export function assertWithinEventLimit(payload: string): void {
+  if (isWithinEventLimit(payload)) return;
+  throw new ExpressionError(`the payload has more than ${MAX_EVENT_BYTES} bytes, too many for an expression`);
+}
+
 /**
  * An event as its expressions see it.
  * @param parsed the payload, where it has been parsed before
  * @throws ExpressionError when the payload is too large
  */
 export function eventVariables(facts: EventFacts, parsed?: { payload: unknown }): EventVariables {
-  if (!isWithinEventLimit(facts.payload)) {
-    throw new ExpressionError(
-      `the payload has more than ${MAX_EVENT_BYTES} bytes, too many for an expression`,
-    );
-  }
+  assertWithinEventLimit(facts.payload);
   return {
     type: facts.type,
     payload: parsed ? parsed.payload : JSON.parse(facts.payload),

@@ -16,22 +16,23 @@ export type FilterResult = { passes: boolean } | { failure: string } | { work: t
 /** A transform's body. `json`: it is JSON, else a text that stands for itself. */
 export type TransformResult = { body: string; json: boolean } | { failure: string } | { work: true };
 
-/** Of this many characters of source in all, for either kind: up to 60 bytes of heap each, 30 MB. */
-const CACHED_CHARACTERS = 500_000;
+/** Expressions, each compiled once while it is in use. @throws ExpressionError why it cannot be saved */
+export type ExpressionCache = (source: string, kind: ExpressionKind) => Expression;
 
-const compiled = { filter: createCache(), transform: createCache() };
-
-function createCache(): LRUCache<string, Expression> {
-  return new LRUCache({ maxSize: CACHED_CHARACTERS, sizeCalculation: ({ source }) => source.length });
+/** @param characters of source that it keeps in all, for either kind: of up to 120 bytes of heap each */
+export function createExpressionCache(characters: number): ExpressionCache {
+  const compiled = { filter: createCache(characters), transform: createCache(characters) };
+  return (source, kind) => {
+    const known = compiled[kind].get(source);
+    if (known) return known;
+    const expression = compileExpression(source, kind);
+    compiled[kind].set(source, expression);
+    return expression;
+  };
 }
 
-/** Compiled once a source, while it is in use. @throws ExpressionError why it cannot be saved */
-export function expressionOf(source: string, kind: ExpressionKind): Expression {
-  const known = compiled[kind].get(source);
-  if (known) return known;
-  const expression = compileExpression(source, kind);
-  compiled[kind].set(source, expression);
-  return expression;
+function createCache(maxSize: number): LRUCache<string, Expression> {
+  return new LRUCache({ maxSize, sizeCalculation: ({ source }) => source.length });
 }
 
 export function compileExpression(source: string, kind: ExpressionKind): Expression {

@@ -128,7 +128,7 @@ function toBool(value: unknown): boolean {
 }
 
 /** RFC 3339. */
-const TIMESTAMP = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/;
+const TIMESTAMP = /^\d{4}-\d\d-\d\d[Tt](?!24)\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)$/;
 const FIRST_MS = Date.parse('0001-01-01T00:00:00Z');
 const LAST_MS = Date.parse('9999-12-31T23:59:59.999Z');
 
@@ -137,11 +137,18 @@ function toTimestamp(value: unknown): Date {
   let ms = Number.NaN;
   if (typeof value === 'bigint') ms = Number(value) * 1000;
   if (typeof value === 'number') ms = Math.floor(value * 1000);
-  if (typeof value === 'string' && TIMESTAMP.test(value)) ms = Date.parse(value.toUpperCase());
+  if (typeof value === 'string' && TIMESTAMP.test(value) && isDay(value.slice(0, 10)))
+    ms = Date.parse(value.toUpperCase());
   if (ms >= FIRST_MS && ms <= LAST_MS) return new Date(ms);
   throw new ExpressionError(
     `${typeof value === 'object' ? kindOf(value) : quote(value)} is no RFC 3339 timestamp`,
   );
+}
+
+/** `Date` takes February 30 for March 2. */
+function isDay(text: string): boolean {
+  const start = new Date(`${text}T00:00:00Z`);
+  return !Number.isNaN(Number(start)) && start.toISOString().startsWith(text);
 }
 
 export function index(value: unknown): number {

@@ -27,7 +27,7 @@ export const MAX_LIST = 65_536;
 export const MAX_RESULT_BYTES = 262_144;
 
 /**
- * Units of work of one evaluation in process, of 10 ns at most: what needs more than these 5 ms is for the sandbox. Counted,
+ * Units of work of one evaluation in process, of 10 ns at most: what needs more than this 1 ms is for the sandbox. Counted,
  * not timed, so that a busy machine gives no other answer than an idle one.
  */
-export const WORK_IN_PROCESS = 500_000;
+export const WORK_IN_PROCESS = 100_000;
