@@ -10,7 +10,7 @@ import type { z } from 'zod';
 import { preferredWait } from '../http/prefer-wait.ts';
 import { deliveryAnswer, presentDelivery } from '../http/present-delivery.ts';
 import { type Answer, defineRoute, type Route, type RouteContext } from '../http/route.ts';
-import { derivedId } from '../ingest/derive-id.ts';
+import { sendTest } from '../ingest/send-test.ts';
 import type { Services } from '../services.ts';
 import { dryRunAnswer, tryEndpoint } from './try-endpoint.ts';
 
@@ -31,12 +31,12 @@ export function testRoutes(services: Services): Route[] {
         200: { description: 'A dry run: what would be posted.', schema: dryRunAnswer },
         202: { description: 'The delivery.', schema: deliveryAnswer },
       },
-      handle: (context) => sendTest(services, context),
+      handle: (context) => answerTest(services, context),
     }),
   ];
 }
 
-async function sendTest(
+async function answerTest(
   services: Services,
   context: RouteContext<z.output<typeof testInput>, unknown>,
 ): Promise<Answer> {
@@ -50,27 +50,13 @@ async function sendTest(
     const answer = await tryEndpoint(services, config, endpoint, context.body, payload, Date.now());
     return { status: 200, body: answer };
   }
-  const draft = {
-    input: eventOf(context.body),
-    payload,
-    derivedId: derivedId(services, context),
-    only: {
-      endpoint: endpoint.number,
-      endpointId: endpoint.id,
-      skip: endpoint.enabled ? undefined : ('endpoint_disabled' as const),
-    },
-  };
+  const event = { input: eventOf(context.body), payload };
   const wait = preferredWait(context.request.get('prefer'));
-  const published =
-    wait === undefined
-      ? (await services.publish.publish(app!, context.caller, [draft]))[0]!
-      : await services.publish.publishAndWait(app!, context.caller, draft, wait * 1000, context.signal());
-  const shard = services.shards.get(config.shard);
-  const [delivery] = await services.deliveries.read(shard, [published.deliveries[0]!.number]);
+  const delivery = await sendTest(services, context, config, endpoint, event, wait);
   return {
     status: 202,
-    headers: { location: `/v1/apps/${app}/deliveries/${published.deliveries[0]!.id}` },
-    body: presentDelivery(delivery!),
+    headers: { location: `/v1/apps/${app}/deliveries/${delivery.id}` },
+    body: presentDelivery(delivery),
   };
 }
 

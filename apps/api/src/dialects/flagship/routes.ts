@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { pageOf } from '../../http/pagination.ts';
 import { type Answer, defineRoute, type Route } from '../../http/route.ts';
 import type { Services } from '../../services.ts';
-import { sendTest } from '../shared-send-test.ts';
+import { sendTestAndWait } from '../shared-send-test.ts';
 import { webhookRoutes } from '../shared-webhook-routes.ts';
 import { webhookOf } from '../shared-webhooks.ts';
 import { presentDelivery, presentWebhook } from './present.ts';
@@ -107,7 +107,7 @@ export function flagshipRoutes(services: Services, now: () => number = Date.now)
         const { params } = context;
         const config = await configs.newest(params.app!);
         const endpoint = webhookOf(config, params.endpoint!, PROFILE);
-        const { delivery, attempt } = await sendTest(
+        const { delivery, attempt } = await sendTestAndWait(
           services,
           context,
           config,

@@ -3,7 +3,7 @@ import { type AppConfig, createEndpoint, patchEndpoint } from '@sealpost/store';
 import { paged, pagedAnswer, pageOf } from '../../http/pagination.ts';
 import { type Answer, defineRoute, type Route } from '../../http/route.ts';
 import type { Services } from '../../services.ts';
-import { sendTest } from '../shared-send-test.ts';
+import { sendTestAndWait } from '../shared-send-test.ts';
 import { webhookRoutes } from '../shared-webhook-routes.ts';
 import { webhookOf } from '../shared-webhooks.ts';
 import { presentDelivery, presentWebhook, statusesNamed } from './present.ts';
@@ -85,8 +85,11 @@ export function taskflowRoutes(services: Services, now: () => number = Date.now)
         const config = await configs.newest(params.app!);
         const endpoint = webhookOf(config, params.endpoint!, PROFILE);
         const sample = memberSpans(rawBody).get('sample_data');
-        const event = { type: body.event_type, payload: sample ? rawBody.slice(...sample) : '{}' };
-        const { delivery, attempt } = await sendTest(services, context, config, endpoint, event);
+        const event = {
+          input: { type: body.event_type, payload: body.sample_data },
+          payload: sample ? rawBody.slice(...sample) : '{}',
+        };
+        const { delivery, attempt } = await sendTestAndWait(services, context, config, endpoint, event);
         const success = delivery.record.status === 'delivered';
         return { status: 200, body: { ...presentDelivery(delivery, attempt), success } };
       },

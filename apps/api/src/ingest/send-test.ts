@@ -1,0 +1,40 @@
+import { type EventInput, SealpostError } from '@sealpost/core';
+import type { AppConfig, Delivery, EndpointRecord } from '@sealpost/store';
+import type { RouteContext } from '../http/route.ts';
+import type { Services } from '../services.ts';
+import { derivedId } from './derive-id.ts';
+
+/**
+ * Publishes one event to one endpoint, subscribed or not, and answers with its delivery as it is then.
+ * @param payload JSON text
+ * @param waitSeconds how long to wait for the first attempt; undefined: not at all
+ * @throws SealpostError event_not_found: of a request sent again, when the delivery's record is kept no longer
+ */
+export async function sendTest(
+  services: Services,
+  context: RouteContext<unknown, unknown>,
+  config: AppConfig,
+  endpoint: EndpointRecord,
+  event: { input: EventInput; payload: string },
+  waitSeconds: number | undefined,
+): Promise<Delivery> {
+  const { publish, shards, deliveries } = services;
+  const draft = {
+    ...event,
+    derivedId: derivedId(services, context),
+    only: {
+      endpoint: endpoint.number,
+      endpointId: endpoint.id,
+      skip: endpoint.enabled ? undefined : ('endpoint_disabled' as const),
+    },
+  };
+  const { app } = config;
+  const published =
+    waitSeconds === undefined
+      ? (await publish.publish(app, context.caller, [draft]))[0]!
+      : await publish.publishAndWait(app, context.caller, draft, waitSeconds * 1000, context.signal());
+  const numbers = published.deliveries.map(({ number }) => number);
+  const [delivery] = await deliveries.read(shards.get(config.shard), numbers);
+  if (!delivery) throw new SealpostError('event_not_found', 'The test has just expired; send it again.');
+  return delivery;
+}
