@@ -3,10 +3,18 @@ import type { Server } from 'node:http';
 import { Server as TcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AddressPolicy, inputParser, Keyring, SealpostError } from '@sealpost/core';
-import { checkDurability, checkServer, connect, type RedisClient, Shards, whenReady } from '@sealpost/queue';
+import {
+  checkDurability,
+  checkServer,
+  connect,
+  lookAtRedis,
+  type RedisClient,
+  Shards,
+  whenReady,
+} from '@sealpost/queue';
 import { Expressions } from '@sealpost/sandbox';
 import { Configs, DEFAULT_APP, Deliveries, Events, ensureApp, Idempotency } from '@sealpost/store';
-import { createLogger, type Logger } from '@sealpost/telemetry';
+import { createLogger, createMetrics, type Logger, watchRedis } from '@sealpost/telemetry';
 import { ADMIN_PATH, adminRouter } from './admin/admin-router.ts';
 import { createApp } from './app.ts';
 import { readApiSettings, type Settings } from './config.ts';
@@ -30,6 +38,7 @@ import { eventRoutes } from './routes/events.ts';
 import { healthRoutes } from './routes/health.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { laneRoutes } from './routes/lanes.ts';
+import { metricsRoutes } from './routes/metrics.ts';
 import { publishRoutes } from './routes/publish.ts';
 import { referenceRoutes } from './routes/reference.ts';
 import { replayRoutes } from './routes/replays.ts';
@@ -70,6 +79,7 @@ async function main(): Promise<void> {
     },
   };
   await ensureApp(services.configs, services.keyring, DEFAULT_APP, Date.now());
+  watchReadiness(services, readiness);
   const authenticator = new Authenticator(services, settings.apiKeys);
   const { keyring, shards } = services;
   const board = adminRouter({ keyring, shards, authenticator, writable: settings.boardWritable, logger });
@@ -87,6 +97,14 @@ async function main(): Promise<void> {
   const relay = new OutboxRelay(services);
   relay.start();
   drainOnSignal(server, readiness, services, relay, client);
+}
+
+/** What the metrics tell of this process and of Redis. */
+function watchReadiness({ metrics, shards }: Services, readiness: Readiness): void {
+  watchRedis(metrics, () => lookAtRedis(shards));
+  metrics.beforeRead(async () => {
+    metrics.instruments.ready.set((await readiness.notReady()) === undefined ? 1 : 0);
+  });
 }
 
 async function createServices(
@@ -108,6 +126,7 @@ async function createServices(
   const deliveries = new Deliveries();
   const firstAttempts = new FirstAttempts(() => connect(settings.redisUrls, 'background', onRedisError));
   const expressions = new Expressions();
+  const metrics = createMetrics('api');
   const publish = new PublishEvents({
     shards,
     configs,
@@ -123,11 +142,13 @@ async function createServices(
       if (step === settings.faultPoint) process.kill(process.pid, 'SIGKILL');
     },
     logger,
+    instruments: metrics.instruments,
   });
   const idempotency = new Idempotency(keyring);
   return {
     settings,
     logger,
+    metrics,
     keyring,
     policy,
     parser,
@@ -159,6 +180,7 @@ function allRoutes(services: Services, readiness: Readiness): Route[] {
     ...aifaiRoutes(services),
     ...flockRoutes(services),
     ...healthRoutes(() => readiness.notReady()),
+    ...metricsRoutes(services.metrics, services.settings.metricsOpen),
   ];
   return [...routes, ...referenceRoutes(routes, VERSION)];
 }
