@@ -6,6 +6,9 @@ import {
   logLevel,
   MAX_SHARDS,
   masterKey,
+  type OtelSettings,
+  otelOf,
+  otelSettings,
   port,
   positiveInt,
   readSettings,
@@ -42,6 +45,7 @@ const schema = z.object({
   SEALPOST_BOARD_WRITABLE: bool.default(false),
   SEALPOST_METRICS_OPEN: bool.default(false),
   SEALPOST_BODY_LIMIT_BYTES: positiveInt.default(1024 * 1024),
+  ...otelSettings,
   LOG_LEVEL: logLevel.default('info'),
   SEALPOST_FAULT_POINT: z.enum(FAULT_POINTS).optional(),
 });
@@ -66,6 +70,8 @@ export type Settings = {
   /** `/metrics` needs no key. */
   metricsOpen: boolean;
   bodyLimitBytes: number;
+  /** What is sent by OpenTelemetry's protocol, and where to. */
+  otel: OtelSettings;
   logLevel: string;
   faultPoint: (typeof FAULT_POINTS)[number] | undefined;
 };
@@ -89,6 +95,7 @@ export function readApiSettings(env: Readonly<Record<string, string | undefined>
     boardWritable: settings.SEALPOST_BOARD_WRITABLE,
     metricsOpen: settings.SEALPOST_METRICS_OPEN,
     bodyLimitBytes: settings.SEALPOST_BODY_LIMIT_BYTES,
+    otel: otelOf(settings),
     logLevel: settings.LOG_LEVEL,
     faultPoint: settings.SEALPOST_FAULT_POINT,
   };

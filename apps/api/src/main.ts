@@ -14,7 +14,16 @@ import {
 } from '@sealpost/queue';
 import { Expressions } from '@sealpost/sandbox';
 import { Configs, DEFAULT_APP, Deliveries, Events, ensureApp, Idempotency } from '@sealpost/store';
-import { createLogger, createMetrics, type Logger, watchRedis } from '@sealpost/telemetry';
+import {
+  createLogger,
+  createMetrics,
+  type Logger,
+  type Metrics,
+  type Otel,
+  startOtel,
+  type Tracing,
+  watchRedis,
+} from '@sealpost/telemetry';
 import { ADMIN_PATH, adminRouter } from './admin/admin-router.ts';
 import { createApp } from './app.ts';
 import { readApiSettings, type Settings } from './config.ts';
@@ -72,8 +81,10 @@ async function main(): Promise<void> {
   });
 
   const readiness = new Readiness(client);
+  const metrics = createMetrics('api');
+  const otel = await startOtel(settings.otel, { role: 'api', version: VERSION, logger, metrics });
   const services: Services = {
-    ...(await createServices(settings, logger, client, onRedisError)),
+    ...(await createServices(settings, logger, metrics, otel.tracing, client, onRedisError)),
     onUnknownKey: () => {
       readiness.unknownKey = true;
     },
@@ -96,7 +107,7 @@ async function main(): Promise<void> {
   logger.info({ address: server.address() }, 'api ready');
   const relay = new OutboxRelay(services);
   relay.start();
-  drainOnSignal(server, readiness, services, relay, client);
+  drainOnSignal(server, readiness, services, relay, client, otel);
 }
 
 /** What the metrics tell of this process and of Redis. */
@@ -110,6 +121,8 @@ function watchReadiness({ metrics, shards }: Services, readiness: Readiness): vo
 async function createServices(
   settings: Settings,
   logger: Logger,
+  metrics: Metrics<'api'>,
+  tracing: Tracing,
   client: RedisClient,
   onRedisError: (error: Error) => void,
 ): Promise<Services> {
@@ -126,7 +139,6 @@ async function createServices(
   const deliveries = new Deliveries();
   const firstAttempts = new FirstAttempts(() => connect(settings.redisUrls, 'background', onRedisError));
   const expressions = new Expressions();
-  const metrics = createMetrics('api');
   const publish = new PublishEvents({
     shards,
     configs,
@@ -143,12 +155,14 @@ async function createServices(
     },
     logger,
     instruments: metrics.instruments,
+    tracing,
   });
   const idempotency = new Idempotency(keyring);
   return {
     settings,
     logger,
     metrics,
+    tracing,
     keyring,
     policy,
     parser,
@@ -207,6 +221,7 @@ function drainOnSignal(
   services: Services,
   relay: OutboxRelay,
   client: RedisClient,
+  otel: Otel,
 ): void {
   const { logger, firstAttempts, expressions } = services;
   const drain = async (signal: string) => {
@@ -225,6 +240,7 @@ function drainOnSignal(
     setTimeout(() => server.close(), LAST_REQUESTS_MS);
     await Promise.all([firstAttempts.close(), relay.stop(), closed]);
     expressions.close();
+    await otel.shutdown();
     client.disconnect();
     logger.info('drained');
     process.exit(0);

@@ -3,7 +3,14 @@ import { AddressPolicy, Keyring, SettingsError } from '@sealpost/core';
 import { checkServer, connect, lookAtRedis, Shards, whenReady } from '@sealpost/queue';
 import { Expressions } from '@sealpost/sandbox';
 import { Configs } from '@sealpost/store';
-import { createLogger, createMetrics, type Logger, watchRedis } from '@sealpost/telemetry';
+import {
+  createLogger,
+  createMetrics,
+  type Logger,
+  startOtel,
+  type Tracing,
+  watchRedis,
+} from '@sealpost/telemetry';
 import { readWorkerSettings, type WorkerSettings } from './config.ts';
 import { DeliveryCounts } from './deliver/count-deliveries.ts';
 import { KilledInARow } from './deliver/count-killed.ts';
@@ -13,6 +20,7 @@ import { createGotClient } from './deliver/post-delivery.ts';
 import { createHealthServer } from './health.ts';
 import { ShardServer } from './serve-shards.ts';
 
+const VERSION = '0.1.0';
 /** After SIGTERM, attempts may go on this long before they are handed back, ms; the rest of 25 s is for goodbyes. */
 const FINISH_MS = 20_000;
 const EXIT_MS = 25_000;
@@ -46,6 +54,7 @@ async function main(): Promise<void> {
   const expressions = new Expressions();
   const metrics = createMetrics('worker');
   const counts = new DeliveryCounts(metrics.instruments);
+  const otel = await startOtel(settings.otel, { role: 'worker', version: VERSION, logger, metrics });
   const server = new ShardServer({
     shards,
     redisUrls: settings.redisUrls,
@@ -53,7 +62,17 @@ async function main(): Promise<void> {
     retention: settings.retention,
     maxAgeMs: settings.maxAgeMs,
     logger,
-    deliver: deliverOptions(settings, keyring, shards, http, expressions, logger, counts, stop.signal),
+    deliver: deliverOptions(
+      settings,
+      keyring,
+      shards,
+      http,
+      expressions,
+      logger,
+      counts,
+      otel.tracing,
+      stop.signal,
+    ),
     onUnknownKey: () => {
       state.unknownKeyAt = Date.now();
     },
@@ -91,6 +110,7 @@ async function main(): Promise<void> {
     http.close();
     expressions.close();
     health.close();
+    await otel.shutdown();
     client.disconnect();
     logger.info('drained');
     process.exit(0);
@@ -107,6 +127,7 @@ function deliverOptions(
   expressions: Expressions,
   logger: Logger,
   counts: DeliveryCounts,
+  tracing: Tracing,
   stop: AbortSignal,
 ): DeliverOptions {
   return {
@@ -121,6 +142,7 @@ function deliverOptions(
     disableAfterMs: settings.disableAfterMs,
     logger,
     counts,
+    tracing,
     fault: (step) => {
       if (step === settings.faultPoint) process.kill(process.pid, 'SIGKILL');
     },

@@ -7,6 +7,7 @@ export * from './connection.ts';
 export * from './delivery-record.ts';
 export * from './detach.ts';
 export * from './event-record.ts';
+export * from './first-span.ts';
 export * from './jobs.ts';
 export * from './keep-house.ts';
 export * from './keys.ts';

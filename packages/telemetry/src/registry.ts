@@ -22,6 +22,8 @@ export type Metrics<R extends Role> = {
   registry: Registry;
   /** Called before the metrics are read, so that gauges can be set. Must neither throw nor last. */
   beforeRead(refresh: () => Promise<void>): void;
+  /** Does so. */
+  refresh(): Promise<void>;
   /** In Prometheus' text format, version 0.0.4. */
   text(): Promise<string>;
 };
@@ -35,22 +37,21 @@ export function createMetrics<R extends Role>(role: R): Metrics<R> {
     if (spec.of.includes(role)) instruments[key] = createInstrument(spec, registry);
   }
   collectProcessMetrics(registry);
+  const refresh = async () => {
+    await Promise.all(refreshers.map((refresher) => refresher()));
+  };
   const metrics: Metrics<R> = {
     instruments: instruments as Instruments<R>,
     registry,
-    beforeRead: (refresh) => void refreshers.push(refresh),
+    beforeRead: (refresher) => void refreshers.push(refresher),
+    refresh,
     text: async () => {
-      await refreshAll(refreshers);
+      await refresh();
       return registry.metrics();
     },
   };
   metrics.beforeRead(lagReader(instruments.eventLoopLag as Gauge));
   return metrics;
-}
-
-/** As `text` does, for who reads the registry otherwise. */
-export async function refreshAll(refreshers: (() => Promise<void>)[]): Promise<void> {
-  await Promise.all(refreshers.map((refresh) => refresh()));
 }
 
 /** Its own look at the event loop, which ours replaces, hardly ever runs so, ms: an idle process should do nothing. */

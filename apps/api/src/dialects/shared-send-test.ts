@@ -38,6 +38,7 @@ export async function sendTest(
     draft,
     seconds * 1000,
     context.signal(),
+    context.trace,
   );
   const shard = services.shards.get(config.shard);
   const [delivery] = await services.deliveries.read(shard, [deliveries[0]!.number]);

@@ -62,7 +62,8 @@ async function readContext(
   }
   const params =
     route.access === 'caller' ? { ...request.params, app: appOf(caller, request) } : request.params;
-  const context = { params, query, body, rawBody, caller, idempotencyKey, request, response };
+  const { trace } = response.locals;
+  const context = { params, query, body, rawBody, caller, idempotencyKey, trace, request, response };
   return { ...context, signal: () => untilGone(response) } as unknown as RouteContext<never, never>;
 }
 

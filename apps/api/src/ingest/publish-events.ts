@@ -18,7 +18,7 @@ import {
   deliveryNumbers,
   type Events,
 } from '@sealpost/store';
-import type { Instruments, Logger } from '@sealpost/telemetry';
+import type { Instruments, Logger, RequestTrace, Tracing } from '@sealpost/telemetry';
 import { assertCallerKey } from '../http/authenticate.ts';
 import type { Caller } from '../http/route.ts';
 import { assertMayPublish } from './assert-may-publish.ts';
@@ -30,6 +30,7 @@ import { matchEndpoints, type Target } from './match-endpoints.ts';
 import { admittedOf, type Draft, type Prepared, prepareEvent } from './prepare-event.ts';
 import { knownPublished, newlyPublished, type Published } from './published-event.ts';
 import type { ShedLoad } from './shed-load.ts';
+import { tracePublish } from './trace-publish.ts';
 
 /** How often one publish is matched anew because the app's config changed meanwhile. */
 const TRIES = 10;
@@ -56,6 +57,7 @@ type Options = {
   fault: FaultPoint;
   logger: Logger;
   instruments: Instruments<'api'>;
+  tracing: Tracing;
 };
 
 /**
@@ -75,10 +77,18 @@ export class PublishEvents {
 
   /**
    * Publishes in order. Resolves to a result for each.
+   * @param trace of the request; absent where there is none
    * @throws SealpostError app_not_found, unauthorized, forbidden, overloaded, not_durable; or Redis' error when nothing can
    * be stored
    */
-  async publish(app: string, caller: Caller, drafts: Draft[]): Promise<Published[]> {
+  async publish(app: string, caller: Caller, drafts: Draft[], trace?: RequestTrace): Promise<Published[]> {
+    if (!trace) return this.#publish(app, caller, drafts);
+    return tracePublish(this.#options.tracing, trace, app, drafts, (traced) =>
+      this.#publish(app, caller, traced),
+    );
+  }
+
+  async #publish(app: string, caller: Caller, drafts: Draft[]): Promise<Published[]> {
     // A test says nothing about what happened: it goes to one endpoint that an operator named.
     if (drafts.some(({ only }) => only === undefined)) assertMayPublish(app, caller);
     this.#options.shed.check(Date.now());
@@ -116,12 +126,13 @@ export class PublishEvents {
     draft: Draft,
     waitMs: number,
     signal: AbortSignal,
+    trace?: RequestTrace,
   ): Promise<Published> {
     await this.#options.firstAttempts.listen();
     const waits: FirstAttemptsOf[] = [];
     try {
       const waiting = { ...draft, onNumber: (wait: FirstAttemptsOf) => waits.push(wait) };
-      const [published] = await this.publish(app, caller, [waiting]);
+      const [published] = await this.publish(app, caller, [waiting], trace);
       if (!published!.duplicate) await waits.at(-1)?.within(waitMs, signal);
       return this.#withStatuses(app, published!);
     } finally {

@@ -68,8 +68,15 @@ async function publishOne(
   const wait = preferredWait(context.request.get('prefer'));
   const published =
     wait === undefined
-      ? (await services.publish.publish(app, context.caller, [draft]))[0]!
-      : await services.publish.publishAndWait(app, context.caller, draft, wait * 1000, context.signal());
+      ? (await services.publish.publish(app, context.caller, [draft], context.trace))[0]!
+      : await services.publish.publishAndWait(
+          app,
+          context.caller,
+          draft,
+          wait * 1000,
+          context.signal(),
+          context.trace,
+        );
   const headers: Record<string, string> = {
     location: `/v1/apps/${app}/events/${encodeURIComponent(published.id)}`,
   };
@@ -91,6 +98,7 @@ async function publishMany(
     context.caller,
     items,
     key === undefined ? undefined : (i) => `${key}_${i}`,
+    context.trace,
   );
   return { status: 202, body: { results: results.map(presentResult) } };
 }
@@ -116,6 +124,8 @@ async function publishStream(services: Services, context: Context<unknown>): Pro
         config.app,
         caller,
         lines.map(itemOfLine),
+        undefined,
+        context.trace,
       );
       const text = results.map((result) => `${JSON.stringify(presentResult(result))}\n`).join('');
       if (!response.write(text)) await drained(response);

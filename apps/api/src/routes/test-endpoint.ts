@@ -63,8 +63,15 @@ async function sendTest(
   const wait = preferredWait(context.request.get('prefer'));
   const published =
     wait === undefined
-      ? (await services.publish.publish(app!, context.caller, [draft]))[0]!
-      : await services.publish.publishAndWait(app!, context.caller, draft, wait * 1000, context.signal());
+      ? (await services.publish.publish(app!, context.caller, [draft], context.trace))[0]!
+      : await services.publish.publishAndWait(
+          app!,
+          context.caller,
+          draft,
+          wait * 1000,
+          context.signal(),
+          context.trace,
+        );
   const shard = services.shards.get(config.shard);
   const [delivery] = await services.deliveries.read(shard, [published.deliveries[0]!.number]);
   return {

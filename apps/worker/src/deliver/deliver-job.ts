@@ -22,7 +22,7 @@ import {
 } from '@sealpost/queue';
 import { type Expressions, SandboxBusy } from '@sealpost/sandbox';
 import type { Configs } from '@sealpost/store';
-import type { Logger } from '@sealpost/telemetry';
+import type { Logger, Tracing } from '@sealpost/telemetry';
 import type { Attempt } from '../attempts.ts';
 import { applyExpressions, type Shaped } from './apply-expressions.ts';
 import { checkSeal } from './check-seal.ts';
@@ -34,6 +34,7 @@ import type { HttpClient } from './http-client.ts';
 import type { Destination, Destinations } from './load-endpoint.ts';
 import { type Attempted, hopeless, settleDelivery, settlementOf } from './settle-delivery.ts';
 import { retryPolicyOf, signRequest } from './sign-request.ts';
+import { type AttemptTrace, startAttempt, traceEnd } from './trace-delivery.ts';
 
 /** A delivery whose workers died this often while they had it is taken to be what kills them. */
 const LOST_WORKERS = 25;
@@ -53,6 +54,7 @@ export type DeliverOptions = {
   disableAfterMs: number;
   logger: Logger;
   counts: DeliveryCounts;
+  tracing: Tracing;
   /** Called at a named step; kills the process in tests of what a crash there does. */
   fault: (step: 'after-claim' | 'after-post' | 'after-settle') => void;
   /** Aborted when the process can wait no longer. */
@@ -123,6 +125,7 @@ export async function deliverJob(
     event: claimed.eventRecord && parseEventRecord(claimed.eventRecord.toString()),
   };
   const ready = await prepare(options, shard, job, claimed, attempted);
+  if ('status' in ready) traceEnd(options.tracing, shard, attempted, ready);
   const settlement =
     'status' in ready ? ready : await shapeAndAttempt(options, shard, claimed, attempted, ready, events);
   if (settlement === 'busy') return { againInMs: BUSY_MS };
@@ -218,6 +221,7 @@ async function shapeAndAttempt(
   if ('body' in shaped) return attempt(options, shard, claimed, attempted, ready, shaped.body, events);
   const { ends, reason, detail, disable } = shaped;
   const settlement = hopeless(attempted, ends, reason, detail, options, options.now());
+  traceEnd(options.tracing, shard, attempted, settlement);
   logAttempt(options.logger, shard, attempted, event, destination, settlement, 0);
   return { ...settlement, disableEndpoint: disable ? 'expression_killed' : undefined };
 }
@@ -254,19 +258,37 @@ async function attempt(
     timeoutMs: request.timeoutMs,
     averageMs: claimed.averageMs,
   });
+  const trace = await startAttempt(
+    options.tracing,
+    shard,
+    { ...attempted, event },
+    delivery.event,
+    destination,
+    request,
+  );
   options.counts.begins(delivery, event, options.now());
   let outcome: AttemptOutcome | undefined;
   try {
     outcome = await options.http.post({ ...request, signal: options.stop });
   } finally {
     options.counts.ends(outcome);
+    if (!outcome) trace?.abandon();
   }
   options.fault('after-post');
 
   const retry = retryPolicyOf(event, destination);
   const retriesLeft = retry.max_retries - (delivery.attempts - delivery.retryBase);
-  const settlement = settlementOf(attempted, outcome, retry, retriesLeft, request.sent, options);
-  logAttempt(options.logger, shard, attempted, event, destination, settlement, outcome.durationMs);
+  const settlement = settlementOf(
+    attempted,
+    outcome,
+    retry,
+    retriesLeft,
+    request.sent,
+    options,
+    trace?.firstSpanId,
+  );
+  trace?.end(outcome, settlement);
+  logAttempt(options.logger, shard, attempted, event, destination, settlement, outcome.durationMs, trace);
   return settlement;
 }
 
@@ -290,6 +312,7 @@ function logAttempt(
   destination: Destination,
   settlement: Settlement,
   durationMs: number,
+  trace?: AttemptTrace,
 ): void {
   const level = settlement.status === 'dead' ? 'warn' : 'info';
   logger[level](
@@ -304,6 +327,8 @@ function logAttempt(
       status_code: settlement.statusCode,
       duration_ms: Math.round(durationMs),
       next_in_ms: settlement.status === 'retrying' ? Math.round(settlement.delayMs) : undefined,
+      trace_id: trace?.context.traceId,
+      span_id: trace?.context.spanId,
     },
     'attempt',
   );
