@@ -143,6 +143,11 @@ describe.each(['http/protobuf', 'http/json'])('over %s', (protocol) => {
     expect(logged.map(({ trace_id, span_id }) => [trace_id, span_id])).toEqual(
       attempts.map((span) => [traceId, span.spanId]),
     );
+    const request = await waitFor(
+      () => stack.api.logs.find(({ msg, trace_id }) => msg === 'request' && trace_id === traceId),
+      { describe: 'the request in the log' },
+    );
+    expect(request).toMatchObject({ span_id: server.spanId, status: 202 });
   });
 
   it('metrics come as well, from both processes, as /metrics has them', async () => {

@@ -21,8 +21,8 @@ export function createApp(
   // One spelling a route: another would be another request to an Idempotency-Key.
   app.set('case sensitive routing', true);
   app.set('strict routing', true);
-  const { metrics, tracing } = services;
-  app.use(observeRequests({ instruments: metrics.instruments, tracing, adminPath: admin.path }));
+  const { metrics, tracing, logger } = services;
+  app.use(observeRequests({ instruments: metrics.instruments, tracing, logger, adminPath: admin.path }));
   app.use(securityHeaders);
   app.use(admin.path, admin.router);
   for (const [path, ofPath] of Map.groupBy(routes, (route) => route.path)) {

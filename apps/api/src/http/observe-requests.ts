@@ -2,7 +2,9 @@ import {
   ATTRIBUTE,
   endSpan,
   type Instruments,
+  type Logger,
   OWN_ATTRIBUTE,
+  type RequestTrace,
   SPAN,
   type Span,
   SpanKind,
@@ -14,20 +16,21 @@ import type { Request, RequestHandler, Response } from 'express';
 const CLIENT_GONE = 499;
 /** Whatever was asked for that is no route. */
 const NO_ROUTE = 'none';
-/** Asked for again and again by machines: no spans of these. */
+/** Asked for again and again by machines: no spans, and no lines in the log, of these. */
 const PROBES = new Set(['/livez', '/readyz', '/metrics']);
 
 type Options = {
   instruments: Pick<Instruments<'api'>, 'requestDuration'>;
   tracing: Tracing;
+  logger: Logger;
   adminPath: string;
 };
 
 /** How a request ended. */
 type Ended = { method: string; route: string; status: number };
 
-/** Times and traces every request, to the end of its answer. Its trace is in `response.locals`, for what it does. */
-export function observeRequests({ instruments, tracing, adminPath }: Options): RequestHandler {
+/** Times, traces and logs every request, to the end of its answer. Its trace is in `response.locals`, for what it does. */
+export function observeRequests({ instruments, tracing, logger, adminPath }: Options): RequestHandler {
   return (request, response, next) => {
     const start = performance.now();
     const span = startTrace(tracing, request, response);
@@ -40,6 +43,7 @@ export function observeRequests({ instruments, tracing, adminPath }: Options): R
       };
       instruments.requestDuration.observe(ended, seconds);
       if (span) endRequest(span, request, response, ended);
+      logRequest(logger, request, response, ended, seconds);
     });
     next();
   };
@@ -75,6 +79,30 @@ function endRequest(
   // A 4xx is the client's, and no failure of this side ("HTTP server spans").
   const failed = status >= 500 || status === CLIENT_GONE;
   endSpan(span, attributes, failed ? String(status) : undefined);
+}
+
+/** What went wrong on this side is an error; what the client did wrong, it has been told. */
+function logRequest(
+  logger: Logger,
+  request: Request,
+  response: Response,
+  ended: Ended,
+  seconds: number,
+): void {
+  const level = ended.status >= 500 ? 'error' : 'info';
+  if (PROBES.has(request.path) || !logger.isLevelEnabled(level)) return;
+  const { context } = (response.locals.trace ?? {}) as Partial<RequestTrace>;
+  logger[level](
+    {
+      ...ended,
+      duration_ms: Math.round(seconds * 10_000) / 10,
+      app: request.params?.app,
+      problem: response.locals.problem as string | undefined,
+      trace_id: context?.traceId,
+      span_id: context?.spanId,
+    },
+    'request',
+  );
 }
 
 function statusOf(response: Response): number {

@@ -1,6 +1,5 @@
 import {
   type AttemptOutcome,
-  formatId,
   type Keyring,
   KeyringError,
   parseId,
@@ -32,9 +31,10 @@ import { type DisableReason, disableEndpoint } from './disable-endpoint.ts';
 import { eventFacts } from './event-facts.ts';
 import type { HttpClient } from './http-client.ts';
 import type { Destination, Destinations } from './load-endpoint.ts';
+import { logAttempt } from './log-attempt.ts';
 import { type Attempted, hopeless, settleDelivery, settlementOf } from './settle-delivery.ts';
 import { retryPolicyOf, signRequest } from './sign-request.ts';
-import { type AttemptTrace, startAttempt, traceEnd } from './trace-delivery.ts';
+import { startAttempt, traceEnd } from './trace-delivery.ts';
 
 /** A delivery whose workers died this often while they had it is taken to be what kills them. */
 const LOST_WORKERS = 25;
@@ -125,7 +125,10 @@ export async function deliverJob(
     event: claimed.eventRecord && parseEventRecord(claimed.eventRecord.toString()),
   };
   const ready = await prepare(options, shard, job, claimed, attempted);
-  if ('status' in ready) traceEnd(options.tracing, shard, attempted, ready);
+  if ('status' in ready) {
+    traceEnd(options.tracing, shard, attempted, ready);
+    logAttempt(options.logger, shard, attempted, claimed.delivery, ready, options.now());
+  }
   const settlement =
     'status' in ready ? ready : await shapeAndAttempt(options, shard, claimed, attempted, ready, events);
   if (settlement === 'busy') return { againInMs: BUSY_MS };
@@ -222,7 +225,7 @@ async function shapeAndAttempt(
   const { ends, reason, detail, disable } = shaped;
   const settlement = hopeless(attempted, ends, reason, detail, options, options.now());
   traceEnd(options.tracing, shard, attempted, settlement);
-  logAttempt(options.logger, shard, attempted, event, destination, settlement, 0);
+  logAttempt(options.logger, shard, attempted, delivery, settlement, options.now());
   return { ...settlement, disableEndpoint: disable ? 'expression_killed' : undefined };
 }
 
@@ -288,7 +291,7 @@ async function attempt(
     trace?.firstSpanId,
   );
   trace?.end(outcome, settlement);
-  logAttempt(options.logger, shard, attempted, event, destination, settlement, outcome.durationMs, trace);
+  logAttempt(options.logger, shard, attempted, delivery, settlement, options.now(), { outcome, trace });
   return settlement;
 }
 
@@ -301,35 +304,4 @@ function webhookSecret(
 ): string | undefined {
   if (destination.endpoint || event.s === undefined) return undefined;
   return keyring.decrypt(event.s, webhookSecretAad(event.a, shard.number, number));
-}
-
-/** One wide line an attempt. */
-function logAttempt(
-  logger: Logger,
-  shard: Shard,
-  attempted: Attempted,
-  event: EventRecord,
-  destination: Destination,
-  settlement: Settlement,
-  durationMs: number,
-  trace?: AttemptTrace,
-): void {
-  const level = settlement.status === 'dead' ? 'warn' : 'info';
-  logger[level](
-    {
-      app: event.a,
-      event_type: event.t,
-      delivery: formatId('dlv', shard.number, attempted.number),
-      endpoint: destination.endpoint?.record.id ?? null,
-      attempt: attempted.attempt,
-      status: settlement.status,
-      reason: settlement.reason,
-      status_code: settlement.statusCode,
-      duration_ms: Math.round(durationMs),
-      next_in_ms: settlement.status === 'retrying' ? Math.round(settlement.delayMs) : undefined,
-      trace_id: trace?.context.traceId,
-      span_id: trace?.context.spanId,
-    },
-    'attempt',
-  );
 }
