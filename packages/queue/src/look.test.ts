@@ -50,6 +50,18 @@ describe('open deliveries are counted', () => {
     expect((await look()).open).toEqual({ pending: 2, retrying: 1 });
   });
 
+  it('anew only once where there are too many apps to do so often, also if something was counted before', async () => {
+    await test.publish(3);
+    await test.redis.client.hset(test.shard.key('flow'), 'pe', 1); // an older version has not counted the others
+    const many = Array.from({ length: 10_001 }, (_, i) => [`app${i}`, `0:${i === 0 ? APP : i + 100}`]);
+    await test.redis.client.hset('sp:apps', Object.fromEntries(many));
+    expect(await recountOpen(test.shard)).toBe(2);
+    await test.redis.client.del(test.shard.key('recount:turn'));
+    await test.redis.client.hset(test.shard.key('flow'), 'pe', 7);
+    expect(await recountOpen(test.shard)).toBeUndefined();
+    expect((await look()).open.pending).toBe(7);
+  });
+
   it('with those of a deleted app, until they are cancelled', async () => {
     await test.publish(3);
     await test.configure({ doom: { [APP]: 'app' } });
