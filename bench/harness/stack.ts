@@ -21,6 +21,8 @@ export type StackOptions = {
   /** WORKER_CONCURRENCY of each worker. */
   slots?: number;
   workers?: number;
+  /** Settings of all processes, over the benchmark's own. */
+  env?: NodeJS.ProcessEnv;
 };
 
 /** A whole Sealpost of the benchmark's own, with receivers. All of it goes when the benchmark ends. */
@@ -71,6 +73,7 @@ export class Stack {
       SEALPOST_API_KEYS: `sk_${randomBytes(24).toString('base64url')}`,
       SEALPOST_MASTER_KEY: randomBytes(32).toString('base64'),
       SEALPOST_ALLOW_SUBNETS: '127.0.0.0/8,::1/128',
+      ...options.env,
     };
     const api = await startApp(options.root, 'api', env, env.PORT);
     const stack = new Stack(options, env, redis.process, api, dir);

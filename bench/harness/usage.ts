@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { delay, now } from './clock.ts';
 import type { Stack } from './stack.ts';
 
@@ -53,6 +53,15 @@ export async function machineSeconds(pids: number[]): Promise<{ all: number; our
   const all = (user! + nice! + system! + irq! + softirq!) / TICKS_PER_SECOND;
   const each = await Promise.all(pids.map(cpuSeconds));
   return { all, ours: each.reduce((sum, seconds) => sum + seconds, 0) };
+}
+
+/** CPU time that the threads of a process have used, in seconds, to the nanosecond; of threads that have ended, none. */
+export async function exactCpuSeconds(pid: number): Promise<number> {
+  const threads = await readdir(`/proc/${pid}/task`);
+  const texts = await Promise.all(
+    threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').catch(() => '0')),
+  );
+  return texts.reduce((sum, text) => sum + Number(text.split(' ')[0]), 0) / 1e9;
 }
 
 /** User and system time that a process has used. */

@@ -6,6 +6,9 @@ import {
   logLevel,
   MAX_SHARDS,
   masterKey,
+  type OtelSettings,
+  otelOf,
+  otelSettings,
   port,
   positiveInt,
   readSettings,
@@ -40,7 +43,9 @@ const schema = z.object({
   SEALPOST_DURABILITY: durability.default('process'),
   SEALPOST_SHED_MEMORY: share.default(0.85),
   SEALPOST_BOARD_WRITABLE: bool.default(false),
+  SEALPOST_METRICS_OPEN: bool.default(false),
   SEALPOST_BODY_LIMIT_BYTES: positiveInt.default(1024 * 1024),
+  ...otelSettings,
   LOG_LEVEL: logLevel.default('info'),
   SEALPOST_FAULT_POINT: z.enum(FAULT_POINTS).optional(),
 });
@@ -62,7 +67,11 @@ export type Settings = {
   /** Share of Redis' memory at which publishing is refused. */
   shedMemory: number;
   boardWritable: boolean;
+  /** `/metrics` needs no key. */
+  metricsOpen: boolean;
   bodyLimitBytes: number;
+  /** What is sent by OpenTelemetry's protocol, and where to. */
+  otel: OtelSettings;
   logLevel: string;
   faultPoint: (typeof FAULT_POINTS)[number] | undefined;
 };
@@ -84,7 +93,9 @@ export function readApiSettings(env: Readonly<Record<string, string | undefined>
     durability: settings.SEALPOST_DURABILITY,
     shedMemory: settings.SEALPOST_SHED_MEMORY,
     boardWritable: settings.SEALPOST_BOARD_WRITABLE,
+    metricsOpen: settings.SEALPOST_METRICS_OPEN,
     bodyLimitBytes: settings.SEALPOST_BODY_LIMIT_BYTES,
+    otel: otelOf(settings),
     logLevel: settings.LOG_LEVEL,
     faultPoint: settings.SEALPOST_FAULT_POINT,
   };

@@ -3,7 +3,15 @@ import { createServer, type Server, STATUS_CODES } from 'node:http';
 import { Server as TcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AddressPolicy, inputParser, Keyring, SealpostError } from '@sealpost/core';
-import { checkDurability, checkServer, connect, type RedisClient, Shards, whenReady } from '@sealpost/queue';
+import {
+  checkDurability,
+  checkServer,
+  connect,
+  lookAtRedis,
+  type RedisClient,
+  Shards,
+  whenReady,
+} from '@sealpost/queue';
 import { Expressions } from '@sealpost/sandbox';
 import {
   adoptFormerApiKeys,
@@ -14,7 +22,16 @@ import {
   ensureApp,
   Idempotency,
 } from '@sealpost/store';
-import { createLogger, type Logger } from '@sealpost/telemetry';
+import {
+  createLogger,
+  createMetrics,
+  type Logger,
+  type Metrics,
+  type Otel,
+  startOtel,
+  type Tracing,
+  watchRedis,
+} from '@sealpost/telemetry';
 import { ADMIN_PATH, adminRouter } from './admin/admin-router.ts';
 import { createApp } from './app.ts';
 import { readApiSettings, type Settings } from './config.ts';
@@ -38,6 +55,7 @@ import { eventRoutes } from './routes/events.ts';
 import { healthRoutes } from './routes/health.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { laneRoutes } from './routes/lanes.ts';
+import { metricsRoutes } from './routes/metrics.ts';
 import { publishRoutes } from './routes/publish.ts';
 import { referenceRoutes } from './routes/reference.ts';
 import { replayRoutes } from './routes/replays.ts';
@@ -73,13 +91,16 @@ async function main(): Promise<void> {
   });
 
   const readiness = new Readiness(client);
+  const metrics = createMetrics('api');
+  const otel = await startOtel(settings.otel, { role: 'api', version: VERSION, logger, metrics });
   const services: Services = {
-    ...(await createServices(settings, logger, client, onRedisError)),
+    ...(await createServices(settings, logger, metrics, otel.tracing, client, onRedisError)),
     onUnknownKey: () => {
       readiness.unknownKey = true;
     },
   };
   await ensureApp(services.configs, services.keyring, DEFAULT_APP, Date.now());
+  watchReadiness(services, readiness);
   const authenticator = new Authenticator(services, settings.apiKeys);
   const { keyring, shards } = services;
   const board = adminRouter({ keyring, shards, authenticator, writable: settings.boardWritable, logger });
@@ -102,12 +123,22 @@ async function main(): Promise<void> {
   logger.info({ address: server.address() }, 'api ready');
   const relay = new OutboxRelay(services);
   relay.start();
-  drainOnSignal(server, readiness, services, relay, client);
+  drainOnSignal(server, readiness, services, relay, client, otel);
+}
+
+/** What the metrics tell of this process and of Redis. */
+function watchReadiness({ metrics, shards }: Services, readiness: Readiness): void {
+  watchRedis(metrics, () => lookAtRedis(shards));
+  metrics.beforeRead(async () => {
+    metrics.instruments.ready.set((await readiness.notReady()) === undefined ? 1 : 0);
+  });
 }
 
 async function createServices(
   settings: Settings,
   logger: Logger,
+  metrics: Metrics<'api'>,
+  tracing: Tracing,
   client: RedisClient,
   onRedisError: (error: Error) => void,
 ): Promise<Services> {
@@ -140,11 +171,15 @@ async function createServices(
       if (step === settings.faultPoint) process.kill(process.pid, 'SIGKILL');
     },
     logger,
+    instruments: metrics.instruments,
+    tracing,
   });
   const idempotency = new Idempotency(keyring);
   return {
     settings,
     logger,
+    metrics,
+    tracing,
     keyring,
     policy,
     parser,
@@ -176,6 +211,7 @@ function allRoutes(services: Services, readiness: Readiness): Route[] {
     ...aifaiRoutes(services),
     ...flockRoutes(services),
     ...healthRoutes(() => readiness.notReady()),
+    ...metricsRoutes(services.metrics, services.settings.metricsOpen),
   ];
   return [...routes, ...referenceRoutes(routes, VERSION)];
 }
@@ -215,6 +251,7 @@ function drainOnSignal(
   services: Services,
   relay: OutboxRelay,
   client: RedisClient,
+  otel: Otel,
 ): void {
   const { logger, firstAttempts, expressions } = services;
   const drain = async (signal: string) => {
@@ -233,6 +270,7 @@ function drainOnSignal(
     setTimeout(() => server.close(), LAST_REQUESTS_MS);
     await Promise.all([firstAttempts.close(), relay.stop(), closed]);
     expressions.close();
+    await otel.shutdown();
     client.disconnect();
     logger.info('drained');
     process.exit(0);

@@ -4,6 +4,9 @@ import {
   hours,
   logLevel,
   masterKey,
+  type OtelSettings,
+  otelOf,
+  otelSettings,
   port,
   positiveInt,
   readSettings,
@@ -29,6 +32,7 @@ const schema = z.object({
   ...retentionSettings,
   SEALPOST_MAX_AGE_HOURS: hours.prefault('72'),
   SEALPOST_DISABLE_AFTER_HOURS: hours.prefault('120'),
+  ...otelSettings,
   LOG_LEVEL: logLevel.default('info'),
   UV_THREADPOOL_SIZE: positiveInt.optional(),
   SEALPOST_FAULT_POINT: z.enum(FAULT_POINTS).optional(),
@@ -49,6 +53,8 @@ export type WorkerSettings = {
   maxAgeMs: number;
   /** An endpoint that has only failed for so long, ms, is disabled. */
   disableAfterMs: number;
+  /** What is sent by OpenTelemetry's protocol, and where to. */
+  otel: OtelSettings;
   logLevel: string;
   /** Of libuv's pool; undefined: Node's default of 4. */
   threads: number | undefined;
@@ -70,6 +76,7 @@ export function readWorkerSettings(env: Record<string, string | undefined>): Wor
     retention: retentionOf(settings),
     maxAgeMs: settings.SEALPOST_MAX_AGE_HOURS,
     disableAfterMs: settings.SEALPOST_DISABLE_AFTER_HOURS,
+    otel: otelOf(settings),
     logLevel: settings.LOG_LEVEL,
     threads: settings.UV_THREADPOOL_SIZE,
     faultPoint: settings.SEALPOST_FAULT_POINT,

@@ -1,10 +1,18 @@
 import { once } from 'node:events';
 import { AddressPolicy, Keyring, SettingsError } from '@sealpost/core';
-import { checkServer, connect, Shards, whenReady } from '@sealpost/queue';
+import { checkServer, connect, lookAtRedis, Shards, whenReady } from '@sealpost/queue';
 import { Expressions } from '@sealpost/sandbox';
 import { Configs } from '@sealpost/store';
-import { createLogger, type Logger } from '@sealpost/telemetry';
+import {
+  createLogger,
+  createMetrics,
+  type Logger,
+  startOtel,
+  type Tracing,
+  watchRedis,
+} from '@sealpost/telemetry';
 import { readWorkerSettings, type WorkerSettings } from './config.ts';
+import { DeliveryCounts } from './deliver/count-deliveries.ts';
 import { KilledInARow } from './deliver/count-killed.ts';
 import type { DeliverOptions } from './deliver/deliver-job.ts';
 import { Destinations } from './deliver/load-endpoint.ts';
@@ -12,6 +20,7 @@ import { createGotClient } from './deliver/post-delivery.ts';
 import { createHealthServer } from './health.ts';
 import { ShardServer } from './serve-shards.ts';
 
+const VERSION = '0.1.0';
 /** After SIGTERM, attempts may go on this long before they are handed back, ms; the rest of 25 s is for goodbyes. */
 const FINISH_MS = 20_000;
 const EXIT_MS = 25_000;
@@ -43,6 +52,9 @@ async function main(): Promise<void> {
     allowHttp: !settings.httpsOnly,
   });
   const expressions = new Expressions();
+  const metrics = createMetrics('worker');
+  const counts = new DeliveryCounts(metrics.instruments);
+  const otel = await startOtel(settings.otel, { role: 'worker', version: VERSION, logger, metrics });
   const server = new ShardServer({
     shards,
     redisUrls: settings.redisUrls,
@@ -50,22 +62,36 @@ async function main(): Promise<void> {
     retention: settings.retention,
     maxAgeMs: settings.maxAgeMs,
     logger,
-    deliver: deliverOptions(settings, keyring, shards, http, expressions, logger, stop.signal),
+    deliver: deliverOptions(
+      settings,
+      keyring,
+      shards,
+      http,
+      expressions,
+      logger,
+      counts,
+      otel.tracing,
+      stop.signal,
+    ),
     onUnknownKey: () => {
       state.unknownKeyAt = performance.now();
     },
   });
   await server.start();
 
-  const health = createHealthServer({
-    notReady: async () => {
-      if (state.draining) return 'draining';
-      if (performance.now() - state.unknownKeyAt < UNKNOWN_KEY_MS)
-        return 'a delivery was sealed with a master key that is not known here';
-      if (client.status !== 'ready') return 'Redis is away';
-      return server.trouble;
-    },
+  const notReady = async () => {
+    if (state.draining) return 'draining';
+    if (performance.now() - state.unknownKeyAt < UNKNOWN_KEY_MS)
+      return 'a delivery was sealed with a master key that is not known here';
+    if (client.status !== 'ready') return 'Redis is away';
+    return server.trouble;
+  };
+  watchRedis(metrics, () => lookAtRedis(shards));
+  metrics.beforeRead(async () => {
+    metrics.instruments.ready.set((await notReady()) === undefined ? 1 : 0);
+    metrics.instruments.deliveriesDetached.set(server.detached);
   });
+  const health = createHealthServer({ notReady, metrics: metrics.text });
   health.listen(settings.healthPort, settings.host);
   await once(health, 'listening');
   logger.info({ health: health.address(), slots: settings.concurrency }, 'worker ready');
@@ -84,6 +110,7 @@ async function main(): Promise<void> {
     http.close();
     expressions.close();
     health.close();
+    await otel.shutdown();
     client.disconnect();
     logger.info('drained');
     process.exit(0);
@@ -99,6 +126,8 @@ function deliverOptions(
   http: DeliverOptions['http'],
   expressions: Expressions,
   logger: Logger,
+  counts: DeliveryCounts,
+  tracing: Tracing,
   stop: AbortSignal,
 ): DeliverOptions {
   return {
@@ -112,6 +141,8 @@ function deliverOptions(
     retention: settings.retention,
     disableAfterMs: settings.disableAfterMs,
     logger,
+    counts,
+    tracing,
     fault: (step) => {
       if (step === settings.faultPoint) process.kill(process.pid, 'SIGKILL');
     },

@@ -6,6 +6,7 @@ export * from './expressions/index.ts';
 export * from './ids.ts';
 export * from './json-spans.ts';
 export * from './keyring.ts';
+export * from './otel-settings.ts';
 export * from './quiet-hours.ts';
 export * from './reasons.ts';
 export * from './retry-delay.ts';

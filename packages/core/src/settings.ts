@@ -43,7 +43,7 @@ function problemsOf(error: z.ZodError, given: Record<string, string>): SettingPr
 }
 
 /** A setting with its reading: `read` gives undefined for a malformed text. `expected` continues "NAME …". */
-function setting<Value>(expected: string, read: (text: string) => Value | undefined) {
+export function setting<Value>(expected: string, read: (text: string) => Value | undefined) {
   return z.string(expected).transform((text, context): Value => {
     const value = read(text);
     if (value !== undefined) return value;
@@ -52,7 +52,7 @@ function setting<Value>(expected: string, read: (text: string) => Value | undefi
   });
 }
 
-function oneOf<const Values extends readonly string[]>(values: Values) {
+export function oneOf<const Values extends readonly string[]>(values: Values) {
   return setting<Values[number]>(`must be one of ${values.join(', ')}`, (text) =>
     values.find((value) => value === text),
   );

@@ -21,6 +21,8 @@ export type AttemptRecord = {
   /** Content type, where it was not JSON; that there was no signature. */
   ct?: string;
   us?: true;
+  /** Id of its span, of a first attempt that was traced: retries are linked to it. */
+  sp?: string;
   /** Response: headers, beginning of the body, whether there was more. */
   rh?: Record<string, string>;
   r?: string;
@@ -28,7 +30,11 @@ export type AttemptRecord = {
 };
 
 /** @param sent undefined: nothing */
-export function encodeAttempt(outcome: AttemptOutcome, sent: SentHeaders | undefined): string {
+export function encodeAttempt(
+  outcome: AttemptOutcome,
+  sent: SentHeaders | undefined,
+  spanId?: string | undefined,
+): string {
   const { dns = -1, connect = -1, tls = -1, first_byte = -1 } = outcome.phases;
   const record: AttemptRecord = {
     t: outcome.startedAt,
@@ -40,6 +46,7 @@ export function encodeAttempt(outcome: AttemptOutcome, sent: SentHeaders | undef
   if (outcome.detail !== undefined) record.m = outcome.detail;
   if (sent) encodeSent(record, sent);
   else record.no = true;
+  if (spanId !== undefined) record.sp = spanId;
   if (outcome.response) {
     const { headers, body, truncated } = outcome.response;
     if (Object.keys(headers).length > 0) record.rh = headers;

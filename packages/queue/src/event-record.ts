@@ -41,6 +41,9 @@ export type EventRecord = {
   da?: number;
   /** Endpoints, by owner number, whose filter is for the worker to decide; 1: all that have one. */
   f?: number[] | 1;
+  /** The trace in which it was published, and its `tracestate` (StoredTrace of @sealpost/telemetry). */
+  tc?: string;
+  ts?: string;
   /** Wire profile and retry policy of this event alone. */
   w?: WireProfileSetting;
   r?: Partial<RetryPolicy>;

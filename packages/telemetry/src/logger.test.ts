@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream';
 import { expect, it } from 'vitest';
 import { createLogger } from './logger.ts';
+import { readableLine } from './readable-lines.ts';
 
 function collect() {
   const lines: string[] = [];
@@ -22,6 +23,61 @@ it('leaves out what is secret by its name, at every depth that is logged', () =>
   });
   expect(lines.join('')).not.toMatch(/a1b2|c3d4|e5f6/);
   expect(JSON.parse(lines[0]!)).toMatchObject({ secret: '[redacted]', endpoint: { id: 'ep_1' } });
+});
+
+it('leaves out secrets, signatures and bodies in lists, in errors and far below, and nothing else', () => {
+  const { lines, logger } = collect();
+  const planted = 'planted-1234';
+  const names = [
+    'apiKey',
+    'x-api-key',
+    'Set-Cookie',
+    'password',
+    'access_token',
+    'webhook-signature',
+    'X-Hub-Signature',
+  ];
+  const all = Object.fromEntries(
+    [...names, 'body', 'payload', 'raw_body', 'signing_secret'].map((n) => [n, planted]),
+  );
+  const deep = { a: { b: { c: { d: { e: { f: { g: planted } } } } } } };
+  const input = { list: [{ id: 1, ...(all as { body?: string }) }], deep };
+  logger.info({ ...input, err: Object.assign(new Error('no'), { response: all }) }, 'all');
+  logger.info(
+    { monkey: 'shown', tokens: 3, endpoint: 'ep_1', keys: 2, status: null, key: undefined },
+    'none',
+  );
+  expect(lines.join('')).not.toContain(planted);
+  expect(input.list[0]!.body).toBe(planted); // what was given is left as it is
+  expect(JSON.parse(lines[0]!).list).toMatchObject([{ id: 1, body: '[redacted]' }]);
+  expect(JSON.parse(lines[1]!)).toMatchObject({
+    monkey: 'shown',
+    tokens: 3,
+    endpoint: 'ep_1',
+    keys: 2,
+    status: null,
+  });
+});
+
+it('writes for people what stands in a line, and nothing that drives their terminal', () => {
+  const time = '2026-11-22T10:11:12.345Z';
+  const line = {
+    level: 40,
+    time,
+    pid: 1,
+    hostname: 'h',
+    name: 'api',
+    msg: 'to\x1b[2Jo',
+    app: 'a\nb',
+    n: 1,
+    x: { y: 2 },
+  };
+  expect(readableLine(JSON.stringify(line))).toBe(
+    '10:11:12.345 \x1b[33mWARN \x1b[0m to [2Jo  app=a b n=1 x={"y":2}',
+  );
+  expect(readableLine(JSON.stringify({ ...line, err: { stack: 'Error: no\n    at x' } }))).toMatch(
+    /\nError: no\n {4}at x$/,
+  );
 });
 
 it('writes nothing below its level, and the time as RFC 3339', () => {

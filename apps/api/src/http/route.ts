@@ -1,3 +1,4 @@
+import type { RequestTrace } from '@sealpost/telemetry';
 import type { Request, Response } from 'express';
 import type { z } from 'zod';
 
@@ -39,6 +40,8 @@ export type RouteContext<Body, Query> = {
   caller: Caller;
   /** The request's `Idempotency-Key`. */
   idempotencyKey: string | undefined;
+  /** In which trace it stands; undefined: in none. */
+  trace: RequestTrace | undefined;
   /** A signal that is aborted when the client goes away. */
   signal: () => AbortSignal;
   request: Request;
@@ -59,6 +62,8 @@ export type Route<BodySchema extends z.ZodType = z.ZodType, QuerySchema extends 
   access: Access;
   query?: QuerySchema;
   body?: BodySchema;
+  /** It publishes events: a request that is refused is counted as such. */
+  publishes?: true;
   /** Media type whose body the handler reads itself from `request`, beside JSON. */
   streams?: 'application/x-ndjson';
   /** By status; undefined: no body. Problems need not be listed. */

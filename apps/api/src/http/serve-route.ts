@@ -40,6 +40,7 @@ export async function serveRoute(
   } catch (error) {
     if (error instanceof KeyringError && error.code === 'unknown_key') services.onUnknownKey?.();
     sendProblem(services.logger, request, response, error);
+    if (route.publishes) services.publish.refused(response.locals.problem as string);
   }
 }
 
@@ -62,7 +63,8 @@ async function readContext(
   }
   const params =
     route.access === 'caller' ? { ...request.params, app: appOf(caller, request) } : request.params;
-  const context = { params, query, body, rawBody, caller, idempotencyKey, request, response };
+  const { trace } = response.locals;
+  const context = { params, query, body, rawBody, caller, idempotencyKey, trace, request, response };
   return { ...context, signal: () => untilGone(response) } as unknown as RouteContext<never, never>;
 }
 

@@ -8,6 +8,7 @@ import {
   webhookSecretAad,
 } from '@sealpost/queue';
 import type { AppConfig } from '@sealpost/store';
+import type { StoredTrace } from '@sealpost/telemetry';
 import type { Target } from './match-endpoints.ts';
 import { sealDeliveries } from './seal-deliveries.ts';
 
@@ -20,6 +21,8 @@ export type Draft = {
   derivedId?: string | undefined;
   /** A single endpoint to send it to, subscribed or not: a test. */
   only?: Target | undefined;
+  /** The trace that is kept with it. */
+  trace?: StoredTrace | undefined;
 };
 
 /** An event with its numbers, as ACCEPT stores it. */
@@ -100,6 +103,7 @@ function eventRecord(
   }
   const undecided = targets.flatMap((target) => (target.undecided ? [target.endpoint] : []));
   if (undecided.length > 0) record.f = undecided.length <= MOST_UNDECIDED ? undecided : 1;
+  if (draft.trace) Object.assign(record, draft.trace);
   if (input.wire_profile !== undefined) record.w = input.wire_profile;
   if (input.retry !== undefined) record.r = input.retry;
   return record;

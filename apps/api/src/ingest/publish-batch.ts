@@ -1,4 +1,5 @@
 import { eventInput, type FieldError, type InputParser, SealpostError } from '@sealpost/core';
+import type { RequestTrace } from '@sealpost/telemetry';
 import type { Caller } from '../http/route.ts';
 import type { Draft } from './prepare-event.ts';
 import type { PublishEvents } from './publish-events.ts';
@@ -17,6 +18,7 @@ export async function publishBatch(
   caller: Caller,
   items: BatchItem[],
   derivedId?: (index: number) => string,
+  trace?: RequestTrace,
 ): Promise<BatchResult[]> {
   const drafts: Draft[] = [];
   const results = items.map((item, i): BatchResult | number => {
@@ -26,7 +28,10 @@ export async function publishBatch(
     drafts.push({ input: parsed.data, payload: item.payload(), derivedId: derivedId?.(i) });
     return drafts.length - 1;
   });
-  const published = drafts.length > 0 ? await publisher.publish(app, caller, drafts) : [];
+  for (const result of results) {
+    if (typeof result !== 'number' && 'problem' in result) publisher.refused(result.problem.code);
+  }
+  const published = drafts.length > 0 ? await publisher.publish(app, caller, drafts, trace) : [];
   return results.map((result) => (typeof result === 'number' ? { published: published[result]! } : result));
 }
 

@@ -18,17 +18,19 @@ import {
   deliveryNumbers,
   type Events,
 } from '@sealpost/store';
-import type { Logger } from '@sealpost/telemetry';
+import type { Instruments, Logger, RequestTrace, Tracing } from '@sealpost/telemetry';
 import { assertCallerKey } from '../http/authenticate.ts';
 import type { Caller } from '../http/route.ts';
 import { assertMayPublish } from './assert-may-publish.ts';
 import type { FirstAttempts, FirstAttemptsOf } from './await-first-attempts.ts';
+import { countAccepted } from './count-events.ts';
 import { PublishFilters } from './filter-events.ts';
 import { type Barrier, makeDurable } from './make-durable.ts';
 import { matchStretch, size } from './match-stretch.ts';
 import { admittedOf, type Draft, type Prepared, prepareEvent } from './prepare-event.ts';
 import { knownPublished, newlyPublished, type Published } from './published-event.ts';
 import type { ShedLoad } from './shed-load.ts';
+import { tracePublish } from './trace-publish.ts';
 
 /** How often one publish is matched anew because the app's config changed meanwhile. */
 const TRIES = 10;
@@ -52,6 +54,8 @@ type Options = {
   shed: ShedLoad;
   fault: FaultPoint;
   logger: Logger;
+  instruments: Instruments<'api'>;
+  tracing: Tracing;
 };
 
 /**
@@ -71,10 +75,18 @@ export class PublishEvents {
 
   /**
    * Publishes in order. Resolves to a result for each.
+   * @param trace of the request; absent where there is none
    * @throws SealpostError app_not_found, unauthorized, forbidden, overloaded, not_durable; or Redis' error when nothing can
    * be stored
    */
-  async publish(app: string, caller: Caller, drafts: Draft[]): Promise<Published[]> {
+  async publish(app: string, caller: Caller, drafts: Draft[], trace?: RequestTrace): Promise<Published[]> {
+    if (!trace) return this.#publish(app, caller, drafts);
+    return tracePublish(this.#options.tracing, trace, app, drafts, (traced) =>
+      this.#publish(app, caller, traced),
+    );
+  }
+
+  async #publish(app: string, caller: Caller, drafts: Draft[]): Promise<Published[]> {
     // A test says nothing about what happened: it goes to one endpoint that an operator named.
     if (drafts.some(({ only }) => only === undefined)) assertMayPublish(app, caller);
     this.#options.shed.check();
@@ -99,6 +111,11 @@ export class PublishEvents {
     return results;
   }
 
+  /** Somebody's event, or request to publish, was refused, with this code of a problem. */
+  refused(code: string): void {
+    this.#options.instruments.eventsRefused.inc({ code });
+  }
+
   /** Publishes one event and waits for the first attempts, `waitMs` at most. Statuses are then as they are. */
   async publishAndWait(
     app: string,
@@ -106,12 +123,13 @@ export class PublishEvents {
     draft: Draft,
     waitMs: number,
     signal: AbortSignal,
+    trace?: RequestTrace,
   ): Promise<Published> {
     await this.#options.firstAttempts.listen();
     const waits: FirstAttemptsOf[] = [];
     try {
       const waiting = { ...draft, onNumber: (wait: FirstAttemptsOf) => waits.push(wait) };
-      const [published] = await this.publish(app, caller, [waiting]);
+      const [published] = await this.publish(app, caller, [waiting], trace);
       if (!published!.duplicate) await waits.at(-1)?.within(waitMs, signal);
       return this.#withStatuses(app, published!);
     } finally {
@@ -160,8 +178,10 @@ export class PublishEvents {
       if (result.result === 'taken') this.#numbersOf(shard).drop();
       if (result.result === 'stale' || result.result === 'taken') refused.push(index);
       else if (result.result === 'duplicate') {
+        this.#options.instruments.eventsDuplicate.inc();
         results[index] = await this.#known(shard, config, result.number);
       } else {
+        countAccepted(this.#options.instruments, prepared);
         results[index] = newlyPublished(shard.number, prepared, result.sequence);
         admitted.push(...admittedOf(shard.number, prepared, result.admitted));
       }

@@ -31,8 +31,15 @@ export async function sendTest(
   const { app } = config;
   const published =
     waitSeconds === undefined
-      ? (await publish.publish(app, context.caller, [draft]))[0]!
-      : await publish.publishAndWait(app, context.caller, draft, waitSeconds * 1000, context.signal());
+      ? (await publish.publish(app, context.caller, [draft], context.trace))[0]!
+      : await publish.publishAndWait(
+          app,
+          context.caller,
+          draft,
+          waitSeconds * 1000,
+          context.signal(),
+          context.trace,
+        );
   const numbers = published.deliveries.map(({ number }) => number);
   const [delivery] = await deliveries.read(shards.get(config.shard), numbers);
   if (!delivery) throw new SealpostError('event_not_found', 'The test has just expired; send it again.');

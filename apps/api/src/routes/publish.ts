@@ -27,6 +27,7 @@ export function publishRoutes(services: Services): Route[] {
         'A 202 means that it is stored and will be delivered to every subscribed endpoint, or be dead with a reason. ' +
         'With `Prefer: wait=N` the answer waits until each delivery has had its first attempt, N seconds at most.',
       access: 'app',
+      publishes: true,
       body: eventInput,
       answers: { 202: { description: 'Stored.', schema: publishedAnswer } },
       handle: (context) => publishOne(services, context),
@@ -40,6 +41,7 @@ export function publishRoutes(services: Services): Route[] {
         'Up to 1,000 as JSON, or any number as `application/x-ndjson`, an event a line, answered by a result a line. ' +
         'Published in order; a bad one fails alone.',
       access: 'app',
+      publishes: true,
       body: batchInput,
       streams: 'application/x-ndjson',
       answers: { 202: { description: 'A result for each.', schema: batchAnswer } },
@@ -66,8 +68,15 @@ async function publishOne(
   const wait = preferredWait(context.request.get('prefer'));
   const published =
     wait === undefined
-      ? (await services.publish.publish(app, context.caller, [draft]))[0]!
-      : await services.publish.publishAndWait(app, context.caller, draft, wait * 1000, context.signal());
+      ? (await services.publish.publish(app, context.caller, [draft], context.trace))[0]!
+      : await services.publish.publishAndWait(
+          app,
+          context.caller,
+          draft,
+          wait * 1000,
+          context.signal(),
+          context.trace,
+        );
   const headers: Record<string, string> = {
     location: `/v1/apps/${app}/events/${encodeURIComponent(published.id)}`,
   };
@@ -89,6 +98,7 @@ async function publishMany(
     context.caller,
     items,
     key === undefined ? undefined : (i) => `${key}_${i}`,
+    context.trace,
   );
   return { status: 202, body: { results: results.map(presentResult) } };
 }
@@ -114,6 +124,8 @@ async function publishStream(services: Services, context: Context<unknown>): Pro
         config.app,
         caller,
         lines.map(itemOfLine),
+        undefined,
+        context.trace,
       );
       const text = results.map((result) => `${JSON.stringify(presentResult(result))}\n`).join('');
       if (!response.write(text)) await drained(response);
@@ -121,6 +133,7 @@ async function publishStream(services: Services, context: Context<unknown>): Pro
   } catch (error) {
     // The status has gone out: the last line says what ended the stream. What follows was not published.
     const problem = presentProblem(error);
+    services.publish.refused(problem.code);
     response.write(`${JSON.stringify({ status: problem.status, problem })}\n`);
   }
   response.end();

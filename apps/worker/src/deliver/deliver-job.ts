@@ -1,5 +1,5 @@
 import {
-  formatId,
+  type AttemptOutcome,
   type Keyring,
   KeyringError,
   parseId,
@@ -22,17 +22,20 @@ import {
 } from '@sealpost/queue';
 import { type Expressions, SandboxBusy } from '@sealpost/sandbox';
 import type { Configs } from '@sealpost/store';
-import type { Logger } from '@sealpost/telemetry';
+import type { Logger, Tracing } from '@sealpost/telemetry';
 import type { Attempt } from '../attempts.ts';
 import { applyExpressions, type Shaped } from './apply-expressions.ts';
 import { checkSeal } from './check-seal.ts';
+import type { DeliveryCounts } from './count-deliveries.ts';
 import type { KilledInARow } from './count-killed.ts';
 import { type DisableReason, disableEndpoint } from './disable-endpoint.ts';
 import { eventFacts } from './event-facts.ts';
 import type { HttpClient } from './http-client.ts';
 import type { Destination, Destinations } from './load-endpoint.ts';
+import { logAttempt } from './log-attempt.ts';
 import { type Attempted, hopeless, settleDelivery, settlementOf } from './settle-delivery.ts';
 import { retryPolicyOf, signRequest } from './sign-request.ts';
+import { startAttempt, traceEnd } from './trace-delivery.ts';
 
 /** A delivery whose workers died this often while they had it is taken to be what kills them. */
 const LOST_WORKERS = 25;
@@ -51,6 +54,8 @@ export type DeliverOptions = {
   /** An endpoint that has only failed for so long, ms, is disabled. */
   disableAfterMs: number;
   logger: Logger;
+  counts: DeliveryCounts;
+  tracing: Tracing;
   /** Called at a named step; kills the process in tests of what a crash there does. */
   fault: (step: 'after-claim' | 'after-post' | 'after-settle') => void;
   /** Aborted when the process can wait no longer. */
@@ -110,7 +115,8 @@ export async function deliverJob(
   if (claimed.result === 'gone') return COMPLETE;
   events.onTurn(claimed);
   if (claimed.result === 'busy') return { againInMs: claimed.ms };
-  if (claimed.result === 'held') return COMPLETE;
+  if (claimed.result === 'skipped') options.counts.ended('skipped', claimed.reason);
+  if (claimed.result !== 'run') return COMPLETE;
   options.fault('after-claim');
 
   const attempted: Attempted = {
@@ -120,6 +126,10 @@ export async function deliverJob(
     event: claimed.eventRecord && parseEventRecord(claimed.eventRecord.toString()),
   };
   const ready = await prepare(options, shard, job, claimed, attempted);
+  if ('status' in ready) {
+    traceEnd(options.tracing, shard, attempted, ready);
+    logAttempt(options.logger, shard, attempted, claimed.delivery, ready, options.now());
+  }
   const settlement =
     'status' in ready ? ready : await shapeAndAttempt(options, shard, claimed, attempted, ready, events);
   if (settlement === 'busy') {
@@ -128,6 +138,7 @@ export async function deliverJob(
   }
   const settled = await settleDelivery(shard, settlement, options.stop);
   options.fault('after-settle');
+  options.counts.settled(settled, settlement.reason, claimed.delivery, attempted.event, options.now());
   events.onTurn(settled);
   if ('destination' in ready) {
     const reason = settlement.disableEndpoint ?? (settled.disable ? 'failing' : undefined);
@@ -217,7 +228,8 @@ async function shapeAndAttempt(
   if ('body' in shaped) return attempt(options, shard, claimed, attempted, ready, shaped.body, events);
   const { ends, reason, detail, disable } = shaped;
   const settlement = hopeless(attempted, ends, reason, detail, options, options.now());
-  logAttempt(options.logger, shard, attempted, event, destination, settlement, 0);
+  traceEnd(options.tracing, shard, attempted, settlement);
+  logAttempt(options.logger, shard, attempted, delivery, settlement, options.now());
   return { ...settlement, disableEndpoint: disable ? 'expression_killed' : undefined };
 }
 
@@ -253,13 +265,37 @@ async function attempt(
     timeoutMs: request.timeoutMs,
     averageMs: claimed.averageMs,
   });
-  const outcome = await options.http.post({ ...request, signal: options.stop });
+  const trace = await startAttempt(
+    options.tracing,
+    shard,
+    { ...attempted, event },
+    delivery.event,
+    destination,
+    request,
+  );
+  options.counts.begins(delivery, event, options.now());
+  let outcome: AttemptOutcome | undefined;
+  try {
+    outcome = await options.http.post({ ...request, signal: options.stop });
+  } finally {
+    options.counts.ends(outcome);
+    if (!outcome) trace?.abandon();
+  }
   options.fault('after-post');
 
   const retry = retryPolicyOf(event, destination);
   const retriesLeft = retry.max_retries - (delivery.attempts - delivery.retryBase);
-  const settlement = settlementOf(attempted, outcome, retry, retriesLeft, request.sent, options);
-  logAttempt(options.logger, shard, attempted, event, destination, settlement, outcome.durationMs);
+  const settlement = settlementOf(
+    attempted,
+    outcome,
+    retry,
+    retriesLeft,
+    request.sent,
+    options,
+    trace?.firstSpanId,
+  );
+  trace?.end(outcome, settlement);
+  logAttempt(options.logger, shard, attempted, delivery, settlement, options.now(), { outcome, trace });
   return settlement;
 }
 
@@ -272,32 +308,4 @@ function webhookSecret(
 ): string | undefined {
   if (destination.endpoint || event.s === undefined) return undefined;
   return keyring.decrypt(event.s, webhookSecretAad(event.a, shard.number, number));
-}
-
-/** One wide line an attempt. */
-function logAttempt(
-  logger: Logger,
-  shard: Shard,
-  attempted: Attempted,
-  event: EventRecord,
-  destination: Destination,
-  settlement: Settlement,
-  durationMs: number,
-): void {
-  const level = settlement.status === 'dead' ? 'warn' : 'info';
-  logger[level](
-    {
-      app: event.a,
-      event_type: event.t,
-      delivery: formatId('dlv', shard.number, attempted.number),
-      endpoint: destination.endpoint?.record.id ?? null,
-      attempt: attempted.attempt,
-      status: settlement.status,
-      reason: settlement.reason,
-      status_code: settlement.statusCode,
-      duration_ms: Math.round(durationMs),
-      next_in_ms: settlement.status === 'retrying' ? Math.round(settlement.delayMs) : undefined,
-    },
-    'attempt',
-  );
 }

@@ -41,6 +41,7 @@ export function settlementOf(
   retriesLeft: number,
   sent: SentHeaders,
   { retention, disableAfterMs, random }: SettleOptions,
+  firstSpanId?: string | undefined,
 ): Settlement & { disableEndpoint: DisableReason | undefined } {
   const { verdict, reason, disableEndpoint } = classifyOutcome(outcome, retry, retriesLeft);
   const delaySeconds =
@@ -62,7 +63,7 @@ export function settlementOf(
     reason,
     statusCode: outcome.statusCode ?? 0,
     delayMs: delaySeconds * 1000,
-    attemptRecord: encodeAttempt(outcome, sent),
+    attemptRecord: encodeAttempt(outcome, sent, firstSpanId),
     correlationId: attempted.event?.c,
     retention,
     receiver: readReceiver(outcome),

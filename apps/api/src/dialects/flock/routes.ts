@@ -44,7 +44,7 @@ export function flockRoutes(services: Services): Route[] {
       handle: async (context) => {
         const { app } = context.params as { app: string };
         const draft = draftFrom(services, context);
-        const [published] = await services.publish.publish(app, context.caller, [draft]);
+        const [published] = await services.publish.publish(app, context.caller, [draft], context.trace);
         return {
           status: 202,
           body: presentArtifact(published!, await correlationOf(services, app, draft, published!)),
@@ -73,6 +73,7 @@ export function flockRoutes(services: Services): Route[] {
           draft,
           seconds * 1000,
           context.signal(),
+          context.trace,
         );
         return {
           status: 200,

@@ -1,0 +1,140 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { runMain } from '@sealpost/scripts/launcher-error';
+import { eventually } from './harness/clock.ts';
+import { inParallel } from './harness/in-parallel.ts';
+import { publishOne } from './harness/publish.ts';
+import type { ReceiverGroup } from './harness/receivers.ts';
+import { n, say, table } from './harness/report.ts';
+import { Stack } from './harness/stack.ts';
+import { percentile } from './harness/statistics.ts';
+import { exactCpuSeconds } from './harness/usage.ts';
+
+const USAGE = `What traces and metrics cost: CPU of API and worker a delivery, with OpenTelemetry off and on.
+
+  node bench/telemetry.ts [--rounds N] [--events N] [--base DIR]
+
+  --rounds    how often each variant is measured, in turn; the median counts (default 7)
+  --events    events a round, with one delivery each (default 2000)
+  --base      also measures the Sealpost in this folder (with its node_modules), and compares all with it
+
+  All variants run at the same time, each on a Redis of its own, and are under load in turn, so that what else the
+  machine does meets them all alike. A variant twice ("off", "off again") tells what is noise.
+`;
+
+const ENDPOINTS = 10;
+const AT_ONCE = 8;
+const WARM_UP = 4;
+const APP = 'bench';
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '7' },
+    events: { type: 'string', default: '2000' },
+    base: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+});
+const [rounds, events] = [Number(values.rounds), Number(values.events)];
+if (values.help || !(rounds > 0) || !(events > 0)) {
+  console.log(USAGE);
+  process.exit(values.help ? 0 : 2);
+}
+
+type Variant = {
+  name: string;
+  stack: Stack;
+  group: ReceiverGroup;
+  published: number;
+  /** µs a delivery, a round each. */
+  api: number[];
+  worker: number[];
+};
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+await runMain(async () => {
+  const sink = await listen();
+  const root = join(import.meta.dirname, '..');
+  const on = (ratio: string) => ({
+    OTEL_EXPORTER_OTLP_ENDPOINT: sink,
+    OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
+    OTEL_TRACES_SAMPLER_ARG: ratio,
+  });
+  const variants: Variant[] = [];
+  if (values.base) variants.push(await start('before', resolve(values.base)));
+  variants.push(await start('off', root));
+  variants.push(await start('off again', root));
+  variants.push(await start('on, 10 % sampled', root, on('0.1')));
+  variants.push(await start('on, all sampled', root, on('1')));
+  for (let round = -WARM_UP; round < rounds; round += 1) {
+    for (const variant of variants) await measure(variant, round >= 0);
+    say(round < 0 ? 'warmed up' : `round ${round + 1} of ${rounds}`);
+  }
+  show(variants);
+  await Promise.all(variants.map(({ stack }) => stack.stop()));
+});
+process.exit(); // after an error something may still hold it
+
+async function start(name: string, root: string, env: NodeJS.ProcessEnv = {}): Promise<Variant> {
+  const stack = await Stack.start({ root, env });
+  const group = await stack.receivers.add('all', { answer: 200 });
+  await stack.client.app(APP);
+  for (let i = 0; i < ENDPOINTS; i += 1)
+    await stack.client.endpoint(APP, { url: group.url(i), event_types: [`kind.${i}`] });
+  return { name, stack, group, published: 0, api: [], worker: [] };
+}
+
+/** Publishes a round's events and waits until all have arrived and been settled. */
+async function measure(variant: Variant, counts: boolean): Promise<void> {
+  const { stack, group } = variant;
+  const cpu = async () => [
+    await exactCpuSeconds(stack.apiPid),
+    await exactCpuSeconds(stack.workers[0]!.pid!),
+  ];
+  const before = await cpu();
+  await inParallel(events, AT_ONCE, (i) => publishOne(stack.client, APP, `kind.${i % ENDPOINTS}`, i));
+  variant.published += events;
+  const arrived = () => group.counts().then((now) => now.arrived >= variant.published);
+  if (!(await eventually(arrived, { timeoutMs: 60_000, everyMs: 20 }))) throw new Error('not all arrived');
+  await new Promise((done) => setTimeout(done, 300)); // the last ones are settled, and spans sent
+  const after = await cpu();
+  if (!counts) return;
+  variant.api.push(((after[0]! - before[0]!) * 1e6) / events);
+  variant.worker.push(((after[1]! - before[1]!) * 1e6) / events);
+}
+
+function show(variants: Variant[]): void {
+  const median = (all: number[]) =>
+    percentile(
+      all.toSorted((a, b) => a - b),
+      0.5,
+    );
+  // Ratios round by round: what the machine did in a round met all variants.
+  const ratio = (of: number[], to: number[]) => median(of.map((value, i) => value / to[i]!));
+  const [first] = variants as [Variant];
+  const sum = ({ api, worker }: Variant) => api.map((value, i) => value + worker[i]!);
+  table(
+    ['CPU a delivery', 'API µs', 'worker µs', 'together µs', `of "${first.name}"`, 'API', 'worker'],
+    variants.map((variant) => [
+      variant.name,
+      n(median(variant.api)),
+      n(median(variant.worker)),
+      n(median(sum(variant))),
+      ratio(sum(variant), sum(first)).toFixed(3),
+      ratio(variant.api, first.api).toFixed(3),
+      ratio(variant.worker, first.worker).toFixed(3),
+    ]),
+  );
+}
+
+/** A collector that takes everything and looks at nothing, in this process, which is not measured. */
+async function listen(): Promise<string> {
+  const server = createServer((request, response) => {
+    request.resume();
+    request.once('end', () => response.writeHead(200).end());
+  });
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}

@@ -1,0 +1,100 @@
+import { bool, oneOf, positiveInt, type SettingProblem, SettingsError, setting } from './settings.ts';
+
+/** How spans and metrics are sent: OTLP over HTTP, with bodies in protobuf or JSON. */
+export const OTLP_PROTOCOLS = ['http/protobuf', 'http/json'] as const;
+export type OtlpProtocol = (typeof OTLP_PROTOCOLS)[number];
+
+export const SAMPLERS = [
+  'always_on',
+  'always_off',
+  'traceidratio',
+  'parentbased_always_on',
+  'parentbased_always_off',
+  'parentbased_traceidratio',
+] as const;
+
+/** What is sent where; what is undefined is not sent, and nothing of OpenTelemetry's SDK is loaded for it. */
+export type OtelSettings = {
+  traces: OtlpProtocol | undefined;
+  metrics: OtlpProtocol | undefined;
+  sampler: (typeof SAMPLERS)[number];
+  /** Of the samplers by ratio. */
+  ratio: number;
+  /** Spans are sent after this at the latest, and metrics this often, ms. */
+  spanDelayMs: number;
+  metricIntervalMs: number;
+};
+
+const url = setting('must be an http:// or https:// URL', (text) =>
+  /^https?:\/\//.test(text) && URL.canParse(text) ? text : undefined,
+);
+const exporter = oneOf(['otlp', 'none']);
+const protocol = oneOf(OTLP_PROTOCOLS);
+const ratio = setting('must be a number from 0 to 1', (text) => {
+  const number = /^[0-9]{0,3}(?:\.[0-9]{1,12})?$/.test(text) && text !== '' ? Number(text) : Number.NaN;
+  return number >= 0 && number <= 1 ? number : undefined;
+});
+
+/**
+ * OpenTelemetry's own variables ("Environment Variable Specification", "OpenTelemetry Protocol Exporter") that decide what
+ * is sent. Its exporters read the others themselves: headers, timeouts, compression, certificates, resource attributes.
+ */
+export const otelSettings = {
+  OTEL_SDK_DISABLED: bool.default(false),
+  OTEL_EXPORTER_OTLP_ENDPOINT: url.optional(),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: url.optional(),
+  OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: url.optional(),
+  OTEL_EXPORTER_OTLP_PROTOCOL: protocol.default('http/protobuf'),
+  OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: protocol.optional(),
+  OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: protocol.optional(),
+  OTEL_TRACES_EXPORTER: exporter.optional(),
+  OTEL_METRICS_EXPORTER: exporter.optional(),
+  OTEL_TRACES_SAMPLER: oneOf(SAMPLERS).default('parentbased_always_on'),
+  OTEL_TRACES_SAMPLER_ARG: ratio.optional(),
+  OTEL_BSP_SCHEDULE_DELAY: positiveInt.default(5000),
+  OTEL_METRIC_EXPORT_INTERVAL: positiveInt.default(60_000),
+};
+
+type Read = {
+  OTEL_SDK_DISABLED: boolean;
+  OTEL_EXPORTER_OTLP_ENDPOINT?: string | undefined;
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT?: string | undefined;
+  OTEL_EXPORTER_OTLP_METRICS_ENDPOINT?: string | undefined;
+  OTEL_EXPORTER_OTLP_PROTOCOL: OtlpProtocol;
+  OTEL_EXPORTER_OTLP_TRACES_PROTOCOL?: OtlpProtocol | undefined;
+  OTEL_EXPORTER_OTLP_METRICS_PROTOCOL?: OtlpProtocol | undefined;
+  OTEL_TRACES_EXPORTER?: 'otlp' | 'none' | undefined;
+  OTEL_METRICS_EXPORTER?: 'otlp' | 'none' | undefined;
+  OTEL_TRACES_SAMPLER: OtelSettings['sampler'];
+  OTEL_TRACES_SAMPLER_ARG?: number | undefined;
+  OTEL_BSP_SCHEDULE_DELAY: number;
+  OTEL_METRIC_EXPORT_INTERVAL: number;
+};
+
+/**
+ * Sent is what has an endpoint, or is asked for by name (then to the default endpoint, localhost:4318).
+ * @throws SettingsError when a sampler by ratio has no ratio: it would sample everything
+ */
+export function otelOf(read: Read): OtelSettings {
+  const sends = (signal: 'TRACES' | 'METRICS'): OtlpProtocol | undefined => {
+    const named = read[`OTEL_${signal}_EXPORTER`];
+    const endpoint = read[`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`] ?? read.OTEL_EXPORTER_OTLP_ENDPOINT;
+    if (read.OTEL_SDK_DISABLED || named === 'none' || (named === undefined && endpoint === undefined))
+      return undefined;
+    return read[`OTEL_EXPORTER_OTLP_${signal}_PROTOCOL`] ?? read.OTEL_EXPORTER_OTLP_PROTOCOL;
+  };
+  const sampler = read.OTEL_TRACES_SAMPLER;
+  if (sampler.endsWith('traceidratio') && read.OTEL_TRACES_SAMPLER_ARG === undefined) {
+    const message = `is missing; OTEL_TRACES_SAMPLER is ${sampler}, and it must say how many of all traces, 0 to 1`;
+    const problem: SettingProblem = { name: 'OTEL_TRACES_SAMPLER_ARG', message };
+    throw new SettingsError([problem]);
+  }
+  return {
+    traces: sends('TRACES'),
+    metrics: sends('METRICS'),
+    sampler,
+    ratio: read.OTEL_TRACES_SAMPLER_ARG ?? 1,
+    spanDelayMs: read.OTEL_BSP_SCHEDULE_DELAY,
+    metricIntervalMs: read.OTEL_METRIC_EXPORT_INTERVAL,
+  };
+}
