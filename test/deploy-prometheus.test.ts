@@ -57,22 +57,30 @@ function expectKnown(expression: string): void {
 }
 
 describe('the rules', () => {
-  it.each(rules.map((rule) => [rule.alert ?? rule.record, rule] as const))('%s reads what is there', (_, rule) => {
-    expectKnown(rule.expr);
-  });
+  it.each(rules.map((rule) => [rule.alert ?? rule.record, rule] as const))(
+    '%s reads what is there',
+    (_, rule) => {
+      expectKnown(rule.expr);
+    },
+  );
 
-  it.each(alerts.map((rule) => [rule.alert!, rule] as const))('%s says how bad it is, and what to do', (name, rule) => {
-    expect(['critical', 'warning', 'info']).toContain(rule.labels.severity);
-    expect(rule.for).toMatch(/^\d+[mh]$/);
-    expect(rule.annotations.summary).toBeTruthy();
-    expect(rule.annotations.description).toBeTruthy();
-    expect(rule.annotations.runbook_url).toBe(`docs/operations.md#${name.toLowerCase()}`);
-    expect(readText('docs/operations.md')).toContain(`\n### ${name}\n`);
-    expect(readText('deploy/prometheus/alerts.test.yml')).toContain(`- name: '${name}: `);
-  });
+  it.each(alerts.map((rule) => [rule.alert!, rule] as const))(
+    '%s says how bad it is, and what to do',
+    (name, rule) => {
+      expect(['critical', 'warning', 'info']).toContain(rule.labels.severity);
+      expect(rule.for).toMatch(/^\d+[mh]$/);
+      expect(rule.annotations.summary).toBeTruthy();
+      expect(rule.annotations.description).toBeTruthy();
+      expect(rule.annotations.runbook_url).toBe(`docs/operations.md#${name.toLowerCase()}`);
+      expect(readText('docs/operations.md')).toContain(`\n### ${name}\n`);
+      expect(readText('deploy/prometheus/alerts.test.yml')).toContain(`- name: '${name}: `);
+    },
+  );
 
   it('docs/operations.md tells of no alert that is gone', () => {
-    const told = [...readText('docs/operations.md').matchAll(/^### (Sealpost\w+)$/gm)].map(([, name]) => name);
+    const told = [...readText('docs/operations.md').matchAll(/^### (Sealpost\w+)$/gm)].map(
+      ([, name]) => name,
+    );
     expect(told.sort()).toEqual(alerts.map(({ alert }) => alert).sort());
   });
 
@@ -121,9 +129,12 @@ describe.skipIf(!hasPromtool)('promtool, which is skipped where there is none (D
 });
 
 describe('what judges the expressions', () => {
-  it.each(['sum(rate(a[5m])', 'sum by (le)', 'a{b="c}', 'a{b}', 'a ? b', '1 > 2'])('refuses %s', (expression) => {
-    expect(() => selectorsOf(expression)).toThrow();
-  });
+  it.each(['sum(rate(a[5m])', 'sum by (le)', 'a{b="c}', 'a{b}', 'a ? b', '1 > 2'])(
+    'refuses %s',
+    (expression) => {
+      expect(() => selectorsOf(expression)).toThrow();
+    },
+  );
 
   it('finds series and labels', () => {
     expect(selectorsOf('sum by (x) (rate(a{b=~"c|d"}[5m])) / (max(e) > 0)')).toEqual([

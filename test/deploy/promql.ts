@@ -11,13 +11,23 @@ const TOKEN = new RegExp(
     String.raw`\[[^\]]*\]`,
     String.raw`\d+(?:\.\d+)?`,
     String.raw`[A-Za-z_:$][\w:]*`,
-    String.raw`=~|!~|!=|==|<=|>=|[-+*/<>=(){},]`,
+    '=~|!~|!=|==|<=|>=|[-+*/<>=(){},]',
   ].join('|'),
   'y',
 );
 
 const WORDS = new Set(['by', 'without', 'and', 'or', 'unless', 'on', 'ignoring', 'offset']);
-const FUNCTIONS = new Set(['sum', 'max', 'min', 'count', 'avg', 'rate', 'increase', 'histogram_quantile', 'vector']);
+const FUNCTIONS = new Set([
+  'sum',
+  'max',
+  'min',
+  'count',
+  'avg',
+  'rate',
+  'increase',
+  'histogram_quantile',
+  'vector',
+]);
 FUNCTIONS.add('min_over_time').add('max_over_time').add('absent');
 
 /** @throws an `Error` for what cannot be an expression */
@@ -58,7 +68,8 @@ function checkBrackets(tokens: string[]): void {
   const open: string[] = [];
   for (const token of tokens) {
     if (token === '(' || token === '{') open.push(token === '(' ? ')' : '}');
-    else if ((token === ')' || token === '}') && open.pop() !== token) throw new Error(`${token} closes nothing`);
+    else if ((token === ')' || token === '}') && open.pop() !== token)
+      throw new Error(`${token} closes nothing`);
   }
   if (open.length > 0) throw new Error(`${open.at(-1)} is missing`);
 }
