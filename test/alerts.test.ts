@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { queries } from './deploy/expressions.ts';
 import { hasPrometheus, TestPrometheus } from './deploy/prometheus.ts';
 import { type AppProcess, Receiver, type Stack, startStack, Tenant, waitFor } from './harness/index.ts';
 
@@ -46,6 +47,11 @@ describe.skipIf(!hasPrometheus)('alerts of a real Prometheus, which is skipped w
       describe: 'no alert to fire',
     });
     expect(await prometheus.value('count(up{job=~"sealpost-.*"} == 1)')).toBe(2);
+  });
+
+  it('and the dashboard gets an answer to each of its questions', async () => {
+    // It rejects what Prometheus refuses.
+    await Promise.all(queries.map(({ expr }) => prometheus.value(expr)));
   });
 
   it('fire when endpoints fail, together and until their lanes close', async () => {

@@ -18,8 +18,10 @@ const text = readText('docker-compose.yml');
 const compose = readYaml('docker-compose.yml');
 const { services } = compose;
 const apps = Object.entries(PROCESSES);
+/** What OpenTelemetry's own code reads, and no schema of ours. */
+const OF_THE_SDK = ['OTEL_SERVICE_NAME', 'OTEL_RESOURCE_ATTRIBUTES'];
 
-describe.each(apps)('the service %s', (name, { main, port, settings, required }) => {
+describe.each(apps)('the service %s', (name, { main, schema, port, settings, required }) => {
   const service = services[name];
 
   it('starts the process from the one image', () => {
@@ -32,6 +34,18 @@ describe.each(apps)('the service %s', (name, { main, port, settings, required })
     const given = Object.keys(service.environment).filter((variable) => !isOtelVariable(variable));
     expect(given.sort()).toEqual([...settings].sort());
     for (const variable of required) expect(service.environment[variable]).toContain(':?');
+  });
+
+  const readsOtel = Object.keys(schema.shape).some(isOtelVariable);
+  it.runIf(readsOtel)('gives OpenTelemetry settings that the process takes', () => {
+    const given = Object.entries<string | null>(service.environment).filter(([variable]) =>
+      isOtelVariable(variable),
+    );
+    for (const [variable, value] of given) {
+      const standard = value?.replace(/^\$\{\w+:-(.*)\}$/, '$1') ?? undefined;
+      if (OF_THE_SDK.includes(variable)) expect(standard).toBeTruthy();
+      else expect(schema.shape[variable]?.safeParse(standard).success, `${variable}=${standard}`).toBe(true);
+    }
   });
 
   it('is well when the process says that it is ready, at the port that it listens at', () => {

@@ -3,25 +3,12 @@ import { join } from 'node:path';
 import { ERRORS, REASONS } from '@sealpost/core';
 import { METRICS, type MetricSpec, PROCESS_PREFIX } from '@sealpost/telemetry';
 import { describe, expect, it } from 'vitest';
-import { ROOT, readText, readYaml } from './deploy/files.ts';
+import { panels, queries, rules } from './deploy/expressions.ts';
+import { ROOT, readText } from './deploy/files.ts';
 import { selectorsOf } from './deploy/promql.ts';
 
-type Rule = { alert?: string; record?: string; expr: string; for?: string } & Record<
-  'labels' | 'annotations',
-  Record<string, string>
->;
-const groups: { rules: Rule[] }[] = readYaml('deploy/prometheus/alerts.yml').groups;
-const rules = groups.flatMap((group) => group.rules);
 const alerts = rules.filter((rule) => rule.alert !== undefined);
 const records = rules.flatMap(({ record }) => record ?? []);
-
-type Panel = { id: number; title: string; targets?: { expr: string }[]; options?: { content?: string } };
-const dashboard: { panels: Panel[]; annotations: { list: { expr: string }[] } } = JSON.parse(
-  readText('deploy/grafana/dashboards/sealpost.json'),
-);
-const queries = dashboard.panels.flatMap(({ title, targets = [] }) =>
-  targets.map(({ expr }) => ({ title, expr: expr.replaceAll('$__rate_interval', '1m') })),
-);
 
 /** Labels of each series that the catalog makes; `job` and `instance` are put on by Prometheus. */
 const series = new Map<string, string[]>();
@@ -33,7 +20,7 @@ for (const { name, type, labels } of Object.values<MetricSpec>(METRICS)) {
   }
 }
 for (const name of ['up', 'ALERTS', ...records]) series.set(name, ['alertname', 'alertstate', 'severity']);
-// Of prom-client's default metrics; metrics.test.ts finds them in what is served.
+// Of prom-client's default metrics; deploy-metrics.test.ts finds them in what is served.
 for (const name of ['process_cpu_seconds_total', 'process_resident_memory_bytes'])
   series.set(`${PROCESS_PREFIX}${name}`, []);
 
@@ -102,7 +89,7 @@ describe('the dashboard', () => {
   });
 
   it('has panels that can be told apart', () => {
-    const ids = dashboard.panels.map(({ id }) => id);
+    const ids = panels.map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
   });
 });

@@ -40,7 +40,7 @@ function processOf(main: string, schema: z.ZodObject, portName: string): Process
   const names = Object.keys(schema.shape);
   const required = names.filter((name) => !schema.shape[name]!.safeParse(undefined).success);
   const port = schema.shape[portName]!.parse(undefined) as number;
-  const settings = names.filter((name) => !NOT_TO_BE_SET.includes(name));
+  const settings = names.filter((name) => !NOT_TO_BE_SET.includes(name) && !isOtelVariable(name));
   return { main, schema, port, settings, required };
 }
 

@@ -74,9 +74,10 @@ export class TestPrometheus {
     return [...new Set(names)].sort();
   }
 
-  /** The value of an expression that gives one, or undefined. */
+  /** The first value that an expression gives, or undefined. */
   async value(expression: string): Promise<number | undefined> {
     const answer = await fetch(`${this.#url}/api/v1/query?query=${encodeURIComponent(expression)}`);
+    if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
     const { data } = (await answer.json()) as { data: { result: { value: [number, string] }[] } };
     const [first] = data.result;
     return first && Number(first.value[1]);
