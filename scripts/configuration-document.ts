@@ -12,7 +12,8 @@ const INTRODUCTION = `# Configuration
 Every environment variable that a process reads. A malformed one stops the start, and all of them are named at once; an
 empty one counts as not set, and others are ignored. The same value belongs into every process that reads a variable.
 \`npm start\` sets by itself what is required ([README](../README.md)); how to run each is in
-[operations.md](operations.md).
+[operations.md](operations.md). The other variables of OpenTelemetry (\`OTEL_SERVICE_NAME\`, \`OTEL_RESOURCE_ATTRIBUTES\`,
+\`OTEL_EXPORTER_OTLP_HEADERS\`, timeouts, certificates) are read by its own code.
 `;
 
 /** docs/configuration.md, the whole text. @throws an `Error` for a variable that its schema does not describe */
