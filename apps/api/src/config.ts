@@ -1,21 +1,17 @@
 import {
   apiKeys,
   bool,
-  cidrs,
   durability,
-  logLevel,
   MAX_SHARDS,
-  masterKey,
   type OtelSettings,
   otelOf,
   otelSettings,
   port,
   positiveInt,
   readSettings,
-  redisUrl,
   retentionOf,
-  retentionSettings,
   share,
+  sharedSettings,
 } from '@sealpost/core';
 import type { Retention } from '@sealpost/queue';
 import { z } from 'zod';
@@ -25,29 +21,45 @@ export const FAULT_POINTS = ['after-accept'] as const;
 
 /** A key shorter than this could be guessed. */
 const SHORTEST_KEY = 16;
-const schema = z.object({
-  REDIS_URL: redisUrl,
-  SEALPOST_API_KEYS: apiKeys.refine((keys) => keys.every((key) => key.length >= SHORTEST_KEY), {
-    error: `must be keys of at least ${SHORTEST_KEY} characters each`,
-  }),
-  SEALPOST_MASTER_KEY: masterKey,
-  SEALPOST_MASTER_KEY_PREVIOUS: masterKey.optional(),
-  HOST: z.string().default('127.0.0.1'),
-  PORT: port.default(8080),
+/** Every variable that the API reads; docs/configuration.md is made of it. */
+export const apiSettingsSchema = z.object({
+  ...sharedSettings,
+  SEALPOST_API_KEYS: apiKeys
+    .refine((keys) => keys.every((key) => key.length >= SHORTEST_KEY), {
+      error: `must be keys of at least ${SHORTEST_KEY} characters each`,
+    })
+    .describe(
+      `Operators’ keys, each of at least ${SHORTEST_KEY} characters: any of them may do everything in all apps.`,
+    ),
+  PORT: port.default(8080).describe('The port of the HTTP API. 0 lets the system choose.'),
   SEALPOST_SHARDS: positiveInt
     .refine((shards) => shards <= MAX_SHARDS, { error: `must be at most ${MAX_SHARDS}` })
-    .default(1),
-  SEALPOST_ALLOW_SUBNETS: cidrs.default([]),
-  SEALPOST_HTTPS_ONLY: bool.default(false),
-  ...retentionSettings,
-  SEALPOST_DURABILITY: durability.default('process'),
-  SEALPOST_SHED_MEMORY: share.default(0.85),
-  SEALPOST_BOARD_WRITABLE: bool.default(false),
-  SEALPOST_METRICS_OPEN: bool.default(false),
-  SEALPOST_BODY_LIMIT_BYTES: positiveInt.default(1024 * 1024),
+    .default(1)
+    .describe(
+      `Shards over which new apps are spread, at most ${MAX_SHARDS}; an app stays in the shard that it was made in.`,
+    ),
+  SEALPOST_DURABILITY: durability
+    .default('process')
+    .describe(
+      'How hard Redis must hold an event before it is answered with 202 ([what each promises](architecture.md#what-a-202-promises)).',
+    ),
+  SEALPOST_SHED_MEMORY: share
+    .default(0.85)
+    .describe('Share of Redis’ `maxmemory` at which publishing is answered with 503 `overloaded`.'),
+  SEALPOST_BOARD_WRITABLE: bool
+    .default(false)
+    .describe('Allow changes in Bull Board (`/admin/queues`), which only shows otherwise.'),
+  SEALPOST_METRICS_OPEN: bool
+    .default(false)
+    .describe('Serve `/metrics` without an operator’s key, as where only Prometheus gets to it.'),
+  SEALPOST_BODY_LIMIT_BYTES: positiveInt
+    .default(1024 * 1024)
+    .describe('Largest body of a request, bytes; of a stream of NDJSON, the largest line.'),
   ...otelSettings,
-  LOG_LEVEL: logLevel.default('info'),
-  SEALPOST_FAULT_POINT: z.enum(FAULT_POINTS).optional(),
+  SEALPOST_FAULT_POINT: z
+    .enum(FAULT_POINTS)
+    .optional()
+    .describe('For tests alone: the step at which the process kills itself.'),
 });
 
 export type Settings = {
@@ -78,7 +90,7 @@ export type Settings = {
 
 /** @throws SettingsError naming every missing or malformed variable at once */
 export function readApiSettings(env: Readonly<Record<string, string | undefined>>): Settings {
-  const settings = readSettings(schema, env);
+  const settings = readSettings(apiSettingsSchema, env);
   return {
     redisUrls: settings.REDIS_URL,
     apiKeys: settings.SEALPOST_API_KEYS,

@@ -1,18 +1,13 @@
 import {
-  bool,
-  cidrs,
   hours,
-  logLevel,
-  masterKey,
   type OtelSettings,
   otelOf,
   otelSettings,
   port,
   positiveInt,
   readSettings,
-  redisUrl,
   retentionOf,
-  retentionSettings,
+  sharedSettings,
 } from '@sealpost/core';
 import type { Retention } from '@sealpost/queue';
 import { z } from 'zod';
@@ -20,22 +15,33 @@ import { z } from 'zod';
 /** Named steps at which a test can have the process killed. */
 export const FAULT_POINTS = ['after-claim', 'after-post', 'after-settle'] as const;
 
-const schema = z.object({
-  REDIS_URL: redisUrl,
-  SEALPOST_MASTER_KEY: masterKey,
-  SEALPOST_MASTER_KEY_PREVIOUS: masterKey.optional(),
-  HOST: z.string().default('127.0.0.1'),
-  HEALTH_PORT: port.default(8081),
-  WORKER_CONCURRENCY: positiveInt.default(200),
-  SEALPOST_ALLOW_SUBNETS: cidrs.default([]),
-  SEALPOST_HTTPS_ONLY: bool.default(false),
-  ...retentionSettings,
-  SEALPOST_MAX_AGE_HOURS: hours.prefault('72'),
-  SEALPOST_DISABLE_AFTER_HOURS: hours.prefault('120'),
+/** Every variable that a worker reads; docs/configuration.md is made of it. */
+export const workerSettingsSchema = z.object({
+  ...sharedSettings,
+  HEALTH_PORT: port
+    .default(8081)
+    .describe('The port of the worker’s `/livez`, `/readyz` and `/metrics`. 0 lets the system choose.'),
+  WORKER_CONCURRENCY: positiveInt
+    .default(200)
+    .describe(
+      'Slots of this worker over all shards: attempts at a time, without those that have waited long for their answer.',
+    ),
+  SEALPOST_MAX_AGE_HOURS: hours
+    .prefault('72')
+    .describe('How long a closed, paused or disabled lane holds a delivery; then it is dead (`expired`).'),
+  SEALPOST_DISABLE_AFTER_HOURS: hours
+    .prefault('120')
+    .describe('An endpoint that has only failed for so long is disabled.'),
   ...otelSettings,
-  LOG_LEVEL: logLevel.default('info'),
-  UV_THREADPOOL_SIZE: positiveInt.optional(),
-  SEALPOST_FAULT_POINT: z.enum(FAULT_POINTS).optional(),
+  UV_THREADPOOL_SIZE: positiveInt
+    .optional()
+    .describe(
+      'Threads of Node’s own for look-ups of names, of which it takes 4 unless this is set before it starts; `npm run worker` and the image set 64.',
+    ),
+  SEALPOST_FAULT_POINT: z
+    .enum(FAULT_POINTS)
+    .optional()
+    .describe('For tests alone: the step at which the process kills itself.'),
 });
 
 export type WorkerSettings = {
@@ -63,7 +69,7 @@ export type WorkerSettings = {
 
 /** @throws SettingsError naming every missing or malformed variable at once */
 export function readWorkerSettings(env: Record<string, string | undefined>): WorkerSettings {
-  const settings = readSettings(schema, env);
+  const settings = readSettings(workerSettingsSchema, env);
   return {
     redisUrls: settings.REDIS_URL,
     masterKey: settings.SEALPOST_MASTER_KEY,

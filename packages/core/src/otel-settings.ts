@@ -40,19 +40,41 @@ const ratio = setting('must be a number from 0 to 1', (text) => {
  * is sent. Its exporters read the others themselves: headers, timeouts, compression, certificates, resource attributes.
  */
 export const otelSettings = {
-  OTEL_SDK_DISABLED: bool.default(false),
-  OTEL_EXPORTER_OTLP_ENDPOINT: url.optional(),
-  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: url.optional(),
-  OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: url.optional(),
-  OTEL_EXPORTER_OTLP_PROTOCOL: protocol.default('http/protobuf'),
-  OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: protocol.optional(),
-  OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: protocol.optional(),
-  OTEL_TRACES_EXPORTER: exporter.optional(),
-  OTEL_METRICS_EXPORTER: exporter.optional(),
-  OTEL_TRACES_SAMPLER: oneOf(SAMPLERS).default('parentbased_always_on'),
-  OTEL_TRACES_SAMPLER_ARG: ratio.optional(),
-  OTEL_BSP_SCHEDULE_DELAY: positiveInt.default(5000),
-  OTEL_METRIC_EXPORT_INTERVAL: positiveInt.default(60_000),
+  OTEL_SDK_DISABLED: bool.default(false).describe('Send nothing, whatever the others say.'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: url
+    .optional()
+    .describe(
+      'Where spans and metrics are sent by OTLP over HTTP: `http://otel-collector:4318`. Without an endpoint nothing is sent, and OpenTelemetry’s SDK is not even loaded.',
+    ),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: url
+    .optional()
+    .describe('Where spans are sent, in place of that; the whole URL.'),
+  OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: url
+    .optional()
+    .describe('Where metrics are sent, in place of that; the whole URL.'),
+  OTEL_EXPORTER_OTLP_PROTOCOL: protocol.default('http/protobuf').describe('The form of what is sent.'),
+  OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: protocol.optional().describe('The form of spans, in place of that.'),
+  OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: protocol.optional().describe('The form of metrics, in place of that.'),
+  OTEL_TRACES_EXPORTER: exporter
+    .optional()
+    .describe('`none`: send no spans; `otlp`: send them, without an endpoint to localhost:4318.'),
+  OTEL_METRICS_EXPORTER: exporter
+    .optional()
+    .describe(
+      '`none`: send no metrics, as where Prometheus reads `/metrics`; `otlp`: send them, without an endpoint to localhost:4318.',
+    ),
+  OTEL_TRACES_SAMPLER: oneOf(SAMPLERS)
+    .default('parentbased_always_on')
+    .describe(
+      'Which traces are kept; `parentbased_…`: those that the producer keeps, and by the rest of the name where it does not say.',
+    ),
+  OTEL_TRACES_SAMPLER_ARG: ratio
+    .optional()
+    .describe('How many of all traces the samplers by ratio keep; required with them.'),
+  OTEL_BSP_SCHEDULE_DELAY: positiveInt
+    .default(5000)
+    .describe('Spans are sent after so many ms at the latest.'),
+  OTEL_METRIC_EXPORT_INTERVAL: positiveInt.default(60_000).describe('Metrics are sent every so many ms.'),
 };
 
 type Read = {

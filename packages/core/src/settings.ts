@@ -42,14 +42,18 @@ function problemsOf(error: z.ZodError, given: Record<string, string>): SettingPr
   });
 }
 
-/** A setting with its reading: `read` gives undefined for a malformed text. `expected` continues "NAME …". */
+/**
+ * A setting with its reading: `read` gives undefined for a malformed text. `expected` continues "NAME …", and is the
+ * setting's type in docs/configuration.md.
+ */
 export function setting<Value>(expected: string, read: (text: string) => Value | undefined) {
-  return z.string(expected).transform((text, context): Value => {
+  const schema = z.string(expected).transform((text, context): Value => {
     const value = read(text);
     if (value !== undefined) return value;
     context.issues.push({ code: 'custom', message: expected, input: text });
     return z.NEVER;
   });
+  return schema.meta({ expected });
 }
 
 export function oneOf<const Values extends readonly string[]>(values: Values) {
@@ -146,8 +150,37 @@ const DAY_MS = 86_400_000;
 
 /** How long what has ended is kept; the same variables for every process, since all of them drop it. */
 export const retentionSettings = {
-  SEALPOST_RETENTION_DAYS: positiveInt.default(7),
-  SEALPOST_BODY_RETENTION_DAYS: positiveInt.default(3),
+  SEALPOST_RETENTION_DAYS: positiveInt
+    .default(7)
+    .describe('Days that the record of a delivery, with its attempts, is kept after it has ended.'),
+  SEALPOST_BODY_RETENTION_DAYS: positiveInt
+    .default(3)
+    .describe(
+      'Days that an event’s payload is kept after its last delivery has ended; until then it can be replayed. At most SEALPOST_RETENTION_DAYS.',
+    ),
+};
+
+/** What API and worker both read; each schema begins with these. */
+export const sharedSettings = {
+  REDIS_URL: redisUrl.describe(
+    'The Redis (6.2 or newer, or Valkey) that holds everything; it must have `maxmemory-policy noeviction` and should have AOF.',
+  ),
+  SEALPOST_MASTER_KEY: masterKey.describe(
+    'The key from which all others are derived: seals, encryption of secrets, hashes of API keys. The same for all processes; without it, what Redis holds cannot be read.',
+  ),
+  SEALPOST_MASTER_KEY_PREVIOUS: masterKey
+    .optional()
+    .describe('The master key before a rotation, still accepted for reading.'),
+  HOST: z
+    .string()
+    .default('127.0.0.1')
+    .describe('The address that the process listens at. The image sets 0.0.0.0, the container’s own.'),
+  SEALPOST_ALLOW_SUBNETS: cidrs
+    .default([])
+    .describe('Networks that deliveries may reach although their addresses are private or reserved.'),
+  SEALPOST_HTTPS_ONLY: bool.default(false).describe('Refuse `http:` endpoints.'),
+  ...retentionSettings,
+  LOG_LEVEL: logLevel.default('info').describe('The least level that is logged.'),
 };
 
 /** In ms. @throws SettingsError when bodies would be kept longer than what refers to them */
