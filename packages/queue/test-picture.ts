@@ -12,7 +12,8 @@ export type Picture = {
   lists: Map<string, string[]>;
   /** `s:{lane}`, `tok:{lane}`, `wake` and `watch`: scores by member. */
   scores: Map<string, Map<string, number>>;
-  flow: { in: number; slots: number };
+  flow: { in: number; slots: number; pe: number; re: number; fb: number };
+  closed: Set<string>;
   /** `c:{owner}`, and the counts of open ones in buckets. */
   counts: Map<string, Record<string, string>>;
 };
@@ -24,6 +25,7 @@ for _, key in ipairs(redis.call('KEYS', ARGV[1] .. '*')) do
   local value = false
   if kind == 'hash' then value = redis.call('HGETALL', key)
   elseif kind == 'list' then value = redis.call('LRANGE', key, 0, -1)
+  elseif kind == 'set' then value = redis.call('SMEMBERS', key)
   elseif kind == 'zset' then value = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES') end
   if value then out[#out + 1] = { key, kind, value } end
 end
@@ -41,13 +43,15 @@ export async function takePicture(shard: Shard): Promise<Picture> {
     lanes: new Map(),
     lists: new Map(),
     scores: new Map(),
-    flow: { in: 0, slots: 0 },
+    flow: { in: 0, slots: 0, pe: 0, re: 0, fb: 0 },
+    closed: new Set(),
     counts: new Map(),
   };
   const origins = new Map<number, string>();
   for (const [key, kind, value] of keys) {
     const name = key.toString().slice(shard.prefix.length);
     if (kind.toString() === 'list') picture.lists.set(name, value.map(String));
+    else if (name === 'closed') picture.closed = new Set(value.map(String));
     else if (kind.toString() === 'zset') picture.scores.set(name, new Map(pairs(value, Number)));
     else readHash(picture, origins, name, value);
   }
@@ -63,8 +67,8 @@ function readHash(picture: Picture, origins: Map<number, string>, name: string, 
   if (family === 'lane') picture.lanes.set(rest!, Object.fromEntries(pairs(value, String)));
   if (family === 'c') picture.counts.set(rest!, Object.fromEntries(pairs(value, String)));
   if (name === 'flow') {
-    const { in: total = 0, slots = 0 } = Object.fromEntries(pairs(value, Number));
-    picture.flow = { in: total, slots };
+    const { in: total = 0, slots = 0, pe = 0, re = 0, fb = 0 } = Object.fromEntries(pairs(value, Number));
+    picture.flow = { in: total, slots, pe, re, fb };
   }
   if (family !== 'd' && family !== 'e') return;
   for (const [field, bytes] of pairs(value, (buffer) => buffer)) {
@@ -231,6 +235,15 @@ function countFaults(picture: Picture): string[] {
   const all = [...picture.deliveries];
   const admitted = all.filter(([, delivery]) => has(delivery, 'admitted')).length;
   if (picture.flow.in !== admitted) faults.push(`flow.in is ${picture.flow.in}, and should be ${admitted}`);
+  const ofStatus = (status: string) => all.filter(([, delivery]) => delivery.status === status).length;
+  const { pe, re, fb } = picture.flow;
+  if (pe !== ofStatus('pending')) faults.push(`flow.pe is ${pe}, and should be ${ofStatus('pending')}`);
+  if (re !== ofStatus('retrying')) faults.push(`flow.re is ${re}, and should be ${ofStatus('retrying')}`);
+  const before = all.filter(([number, delivery]) => isOpen(delivery) && number < fb * BUCKET_SIZE);
+  if (before.length > 0) faults.push(`something is open before bucket ${fb}, which is the first`);
+  const closed = [...picture.lanes].flatMap(([name, { cl }]) => (cl === undefined ? [] : [name]));
+  if (closed.length !== picture.closed.size || closed.some((name) => !picture.closed.has(name)))
+    faults.push(`closed are ${closed}, and should be ${[...picture.closed]}`);
   const expected = new Map<string, number>();
   const add = (key: string) => expected.set(key, (expected.get(key) ?? 0) + 1);
   for (const [number, delivery] of all) {

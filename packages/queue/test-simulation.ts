@@ -1,6 +1,7 @@
 import { formatId, jobId, reasonNumber } from '@sealpost/core';
 import type { Outcome } from './src/claim.ts';
 import type { Admitted } from './src/jobs.ts';
+import { lookAtShard } from './src/look.ts';
 import { replayStretch } from './src/replay.ts';
 import { type ScriptReply, text } from './src/scripts.ts';
 import type { ReceiverSign } from './src/settle.ts';
@@ -113,7 +114,7 @@ export class Simulation {
     if (claimed.result === 'busy') job.state = 'delayed';
     else if (claimed.result === 'settled') await this.#tell(job, claimed);
     else if (claimed.result === 'gone') await this.#complete(job);
-    else if (claimed.result === 'held') {
+    else if (claimed.result === 'held' || claimed.result === 'skipped') {
       await this.#take(claimed, crash);
       await this.#complete(job);
     } else {
@@ -508,6 +509,7 @@ export class Simulation {
   /** After each step. */
   async #look(): Promise<void> {
     const before = this.#picture;
+    await lookAtShard(this.#test.shard);
     this.#picture = await takePicture(this.#test.shard);
     const faults = findFaults(this.#picture, this.#ended);
     if (before) faults.push(...findWrongAdmissions(before, this.#picture));

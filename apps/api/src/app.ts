@@ -1,6 +1,7 @@
 import { SealpostError } from '@sealpost/core';
 import express, { type Express, type NextFunction, type Request, type Response, type Router } from 'express';
 import type { Authenticator } from './http/authenticate.ts';
+import { observeRequests } from './http/observe-requests.ts';
 import { sendProblem } from './http/problem.ts';
 import type { Route } from './http/route.ts';
 import { serveRoute } from './http/serve-route.ts';
@@ -20,6 +21,7 @@ export function createApp(
   // One spelling a route: another would be another request to an Idempotency-Key.
   app.set('case sensitive routing', true);
   app.set('strict routing', true);
+  app.use(observeRequests(services.metrics.instruments, admin.path));
   app.use(securityHeaders);
   app.use(admin.path, admin.router);
   for (const [path, ofPath] of Map.groupBy(routes, (route) => route.path)) {

@@ -21,6 +21,7 @@ it('what is not set gets its default', () => {
     durability: 'process',
     shedMemory: 0.85,
     boardWritable: false,
+    metricsOpen: false,
     bodyLimitBytes: 1_048_576,
     logLevel: 'info',
     faultPoint: undefined,

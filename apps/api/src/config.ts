@@ -40,6 +40,7 @@ const schema = z.object({
   SEALPOST_DURABILITY: durability.default('process'),
   SEALPOST_SHED_MEMORY: share.default(0.85),
   SEALPOST_BOARD_WRITABLE: bool.default(false),
+  SEALPOST_METRICS_OPEN: bool.default(false),
   SEALPOST_BODY_LIMIT_BYTES: positiveInt.default(1024 * 1024),
   LOG_LEVEL: logLevel.default('info'),
   SEALPOST_FAULT_POINT: z.enum(FAULT_POINTS).optional(),
@@ -62,6 +63,8 @@ export type Settings = {
   /** Share of Redis' memory at which publishing is refused. */
   shedMemory: number;
   boardWritable: boolean;
+  /** `/metrics` needs no key. */
+  metricsOpen: boolean;
   bodyLimitBytes: number;
   logLevel: string;
   faultPoint: (typeof FAULT_POINTS)[number] | undefined;
@@ -84,6 +87,7 @@ export function readApiSettings(env: Readonly<Record<string, string | undefined>
     durability: settings.SEALPOST_DURABILITY,
     shedMemory: settings.SEALPOST_SHED_MEMORY,
     boardWritable: settings.SEALPOST_BOARD_WRITABLE,
+    metricsOpen: settings.SEALPOST_METRICS_OPEN,
     bodyLimitBytes: settings.SEALPOST_BODY_LIMIT_BYTES,
     logLevel: settings.LOG_LEVEL,
     faultPoint: settings.SEALPOST_FAULT_POINT,

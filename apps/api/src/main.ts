@@ -3,7 +3,15 @@ import { createServer, type Server, STATUS_CODES } from 'node:http';
 import { Server as TcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AddressPolicy, inputParser, Keyring, SealpostError } from '@sealpost/core';
-import { checkDurability, checkServer, connect, type RedisClient, Shards, whenReady } from '@sealpost/queue';
+import {
+  checkDurability,
+  checkServer,
+  connect,
+  lookAtRedis,
+  type RedisClient,
+  Shards,
+  whenReady,
+} from '@sealpost/queue';
 import { Expressions } from '@sealpost/sandbox';
 import {
   adoptFormerApiKeys,
@@ -14,7 +22,7 @@ import {
   ensureApp,
   Idempotency,
 } from '@sealpost/store';
-import { createLogger, type Logger } from '@sealpost/telemetry';
+import { createLogger, createMetrics, type Logger, watchRedis } from '@sealpost/telemetry';
 import { ADMIN_PATH, adminRouter } from './admin/admin-router.ts';
 import { createApp } from './app.ts';
 import { readApiSettings, type Settings } from './config.ts';
@@ -38,6 +46,7 @@ import { eventRoutes } from './routes/events.ts';
 import { healthRoutes } from './routes/health.ts';
 import { keyRoutes } from './routes/keys.ts';
 import { laneRoutes } from './routes/lanes.ts';
+import { metricsRoutes } from './routes/metrics.ts';
 import { publishRoutes } from './routes/publish.ts';
 import { referenceRoutes } from './routes/reference.ts';
 import { replayRoutes } from './routes/replays.ts';
@@ -80,6 +89,7 @@ async function main(): Promise<void> {
     },
   };
   await ensureApp(services.configs, services.keyring, DEFAULT_APP, Date.now());
+  watchReadiness(services, readiness);
   const authenticator = new Authenticator(services, settings.apiKeys);
   const { keyring, shards } = services;
   const board = adminRouter({ keyring, shards, authenticator, writable: settings.boardWritable, logger });
@@ -105,6 +115,14 @@ async function main(): Promise<void> {
   drainOnSignal(server, readiness, services, relay, client);
 }
 
+/** What the metrics tell of this process and of Redis. */
+function watchReadiness({ metrics, shards }: Services, readiness: Readiness): void {
+  watchRedis(metrics, () => lookAtRedis(shards));
+  metrics.beforeRead(async () => {
+    metrics.instruments.ready.set((await readiness.notReady()) === undefined ? 1 : 0);
+  });
+}
+
 async function createServices(
   settings: Settings,
   logger: Logger,
@@ -125,6 +143,7 @@ async function createServices(
   const deliveries = new Deliveries();
   const firstAttempts = new FirstAttempts(() => connect(settings.redisUrls, 'background', onRedisError));
   const expressions = new Expressions();
+  const metrics = createMetrics('api');
   const publish = new PublishEvents({
     shards,
     configs,
@@ -140,11 +159,13 @@ async function createServices(
       if (step === settings.faultPoint) process.kill(process.pid, 'SIGKILL');
     },
     logger,
+    instruments: metrics.instruments,
   });
   const idempotency = new Idempotency(keyring);
   return {
     settings,
     logger,
+    metrics,
     keyring,
     policy,
     parser,
@@ -176,6 +197,7 @@ function allRoutes(services: Services, readiness: Readiness): Route[] {
     ...aifaiRoutes(services),
     ...flockRoutes(services),
     ...healthRoutes(() => readiness.notReady()),
+    ...metricsRoutes(services.metrics, services.settings.metricsOpen),
   ];
   return [...routes, ...referenceRoutes(routes, VERSION)];
 }

@@ -2,7 +2,7 @@ import type { AddressPolicy, InputParser, Keyring } from '@sealpost/core';
 import type { Shards } from '@sealpost/queue';
 import type { Expressions } from '@sealpost/sandbox';
 import type { Configs, Deliveries, Events, Idempotency } from '@sealpost/store';
-import type { Logger } from '@sealpost/telemetry';
+import type { Logger, Metrics } from '@sealpost/telemetry';
 import type { Settings } from './config.ts';
 import type { FirstAttempts } from './ingest/await-first-attempts.ts';
 import type { PublishEvents } from './ingest/publish-events.ts';
@@ -11,6 +11,7 @@ import type { PublishEvents } from './ingest/publish-events.ts';
 export type Services = {
   settings: Settings;
   logger: Logger;
+  metrics: Metrics<'api'>;
   keyring: Keyring;
   policy: AddressPolicy;
   /** Parses bodies, with this deployment's rule for URLs. */

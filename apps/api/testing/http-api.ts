@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { AddressPolicy, inputParser, Keyring } from '@sealpost/core';
 import { type RedisClient, Shards } from '@sealpost/queue';
 import { Configs, ensureApp, Idempotency } from '@sealpost/store';
-import { createLogger } from '@sealpost/telemetry';
+import { createLogger, createMetrics } from '@sealpost/telemetry';
 import { ADMIN_PATH, adminRouter } from '../src/admin/admin-router.ts';
 import { createApp } from '../src/app.ts';
 import { Authenticator } from '../src/http/authenticate.ts';
@@ -49,6 +49,7 @@ export async function startHttpApi(
   const services = {
     settings: { bodyLimitBytes: BODY_LIMIT },
     logger,
+    metrics: createMetrics('api'),
     keyring,
     policy,
     parser: inputParser({ httpsOnly: false, policy }),

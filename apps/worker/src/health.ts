@@ -4,11 +4,15 @@ import { createServer, type Server } from 'node:http';
 export type Health = {
   /** Undefined: ready. Else why not, in a few words. */
   notReady(): Promise<string | undefined>;
+  /** In Prometheus' text format. */
+  metrics(): Promise<string>;
 };
 
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
 /**
- * `/livez` and `/readyz`, without authentication: an orchestrator has no key, and they tell nothing but the state of
- * this process.
+ * `/livez`, `/readyz` and `/metrics`, without authentication: an orchestrator and a Prometheus have no key, this port is
+ * for them alone (HEALTH_PORT is not for the world), and what they are told names no app, endpoint or URL.
  */
 export function createHealthServer(health: Health): Server {
   return createServer((request, response) => {
@@ -18,6 +22,14 @@ export function createHealthServer(health: Health): Server {
     };
     if (request.method !== 'GET' && request.method !== 'HEAD')
       return answer(405, { status: 'method not allowed' });
+    if (request.url === '/metrics') {
+      health.metrics().then(
+        (text) =>
+          response.writeHead(200, { 'content-type': METRICS_TYPE, 'cache-control': 'no-store' }).end(text),
+        () => answer(500, { status: 'metrics could not be read' }),
+      );
+      return;
+    }
     if (request.url === '/livez') return answer(200, { status: 'ok' });
     if (request.url !== '/readyz') return answer(404, { status: 'not found' });
     health.notReady().then(

@@ -1,11 +1,14 @@
-import { cancelDeleted, expire, type Retention, reconcile, type Shard } from '@sealpost/queue';
+import { cancelDeleted, expire, type Retention, reconcile, recountOpen, type Shard } from '@sealpost/queue';
 import { type Configs, disableIdle, feedReplays, type IdleStep, takeIdleTurn } from '@sealpost/store';
 import type { Logger } from '@sealpost/telemetry';
+import type { DeliveryCounts } from './deliver/count-deliveries.ts';
 
 /** How often a shard is looked after, ms. Each worker does it, so it goes on while any lives. */
 const EVERY_MS = 1000;
 /** Dropping what is past its retention is not urgent. */
 const EXPIRE_EVERY = 10;
+/** Nor is asking whether it is time to count what is open anew, once an hour. */
+const RECOUNT_EVERY = 60;
 /** Asking whether it is time to look for idle endpoints, once an hour, is still less so. */
 const IDLE_EVERY = 60;
 /** How much is looked at in one round: a long backlog must not keep Redis busy. */
@@ -19,6 +22,7 @@ export type HousekeeperOptions = {
   logger: Logger;
   /** ms epoch. */
   now: () => number;
+  counts: DeliveryCounts;
 };
 
 /** Looks after one shard: orphaned deliveries, backlogs of what was deleted, replays, retention, idle endpoints. */
@@ -28,6 +32,7 @@ export class Housekeeper {
   readonly #configs: Configs;
   readonly #logger: Logger;
   readonly #now: () => number;
+  readonly #counts: DeliveryCounts;
   /** The look for idle endpoints that this worker is at. */
   #idle: AsyncGenerator<IdleStep> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -35,12 +40,13 @@ export class Housekeeper {
   #round = 0;
   #stopped = false;
 
-  constructor(shard: Shard, { retention, configs, logger, now }: HousekeeperOptions) {
+  constructor(shard: Shard, { retention, configs, logger, now, counts }: HousekeeperOptions) {
     this.#shard = shard;
     this.#retention = retention;
     this.#configs = configs;
     this.#logger = logger;
     this.#now = now;
+    this.#counts = counts;
   }
 
   start(): void {
@@ -62,6 +68,7 @@ export class Housekeeper {
     await this.#chore(() => this.#cancelDeleted());
     await this.#chore(() => this.#replay());
     if (this.#round % EXPIRE_EVERY === 0) await this.#chore(() => this.#expire());
+    if (this.#round % RECOUNT_EVERY === 0) await this.#chore(() => this.#recount());
     if (this.#idle || this.#round % IDLE_EVERY === 0) await this.#chore(() => this.#disableIdle());
     this.#round++;
   }
@@ -84,8 +91,17 @@ export class Housekeeper {
 
   async #cancelDeleted(): Promise<void> {
     for (let round = 0; round < MOST_CANCELLED && !this.#stopped; round++) {
-      if (!(await cancelDeleted(this.#shard, this.#retention))) return;
+      const stretch = await cancelDeleted(this.#shard, this.#retention);
+      if (!stretch) return;
+      this.#counts.ended('cancelled', stretch.reason, stretch.cancelled);
     }
+  }
+
+  async #recount(): Promise<void> {
+    const wrong = await recountOpen(this.#shard);
+    // Processes of an older version do not count: after an upgrade, once is to be expected.
+    if (wrong)
+      this.#logger.info({ shard: this.#shard.number, deliveries: wrong }, 'counted open deliveries anew');
   }
 
   async #expire(): Promise<void> {

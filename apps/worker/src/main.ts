@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { AddressPolicy, Keyring, SettingsError } from '@sealpost/core';
-import { checkServer, connect, Shards, whenReady } from '@sealpost/queue';
+import { checkServer, connect, lookAtRedis, Shards, whenReady } from '@sealpost/queue';
 import { Expressions } from '@sealpost/sandbox';
 import { Configs } from '@sealpost/store';
-import { createLogger, type Logger } from '@sealpost/telemetry';
+import { createLogger, createMetrics, type Logger, watchRedis } from '@sealpost/telemetry';
 import { readWorkerSettings, type WorkerSettings } from './config.ts';
+import { DeliveryCounts } from './deliver/count-deliveries.ts';
 import { KilledInARow } from './deliver/count-killed.ts';
 import type { DeliverOptions } from './deliver/deliver-job.ts';
 import { Destinations } from './deliver/load-endpoint.ts';
@@ -43,6 +44,8 @@ async function main(): Promise<void> {
     allowHttp: !settings.httpsOnly,
   });
   const expressions = new Expressions();
+  const metrics = createMetrics('worker');
+  const counts = new DeliveryCounts(metrics.instruments);
   const server = new ShardServer({
     shards,
     redisUrls: settings.redisUrls,
@@ -50,22 +53,26 @@ async function main(): Promise<void> {
     retention: settings.retention,
     maxAgeMs: settings.maxAgeMs,
     logger,
-    deliver: deliverOptions(settings, keyring, shards, http, expressions, logger, stop.signal),
+    deliver: deliverOptions(settings, keyring, shards, http, expressions, logger, counts, stop.signal),
     onUnknownKey: () => {
       state.unknownKeyAt = performance.now();
     },
   });
   await server.start();
 
-  const health = createHealthServer({
-    notReady: async () => {
-      if (state.draining) return 'draining';
-      if (performance.now() - state.unknownKeyAt < UNKNOWN_KEY_MS)
-        return 'a delivery was sealed with a master key that is not known here';
-      if (client.status !== 'ready') return 'Redis is away';
-      return server.trouble;
-    },
+  const notReady = async () => {
+    if (state.draining) return 'draining';
+    if (performance.now() - state.unknownKeyAt < UNKNOWN_KEY_MS)
+      return 'a delivery was sealed with a master key that is not known here';
+    if (client.status !== 'ready') return 'Redis is away';
+    return server.trouble;
+  };
+  watchRedis(metrics, () => lookAtRedis(shards));
+  metrics.beforeRead(async () => {
+    metrics.instruments.ready.set((await notReady()) === undefined ? 1 : 0);
+    metrics.instruments.deliveriesDetached.set(server.detached);
   });
+  const health = createHealthServer({ notReady, metrics: metrics.text });
   health.listen(settings.healthPort, settings.host);
   await once(health, 'listening');
   logger.info({ health: health.address(), slots: settings.concurrency }, 'worker ready');
@@ -99,6 +106,7 @@ function deliverOptions(
   http: DeliverOptions['http'],
   expressions: Expressions,
   logger: Logger,
+  counts: DeliveryCounts,
   stop: AbortSignal,
 ): DeliverOptions {
   return {
@@ -112,6 +120,7 @@ function deliverOptions(
     retention: settings.retention,
     disableAfterMs: settings.disableAfterMs,
     logger,
+    counts,
     fault: (step) => {
       if (step === settings.faultPoint) process.kill(process.pid, 'SIGKILL');
     },

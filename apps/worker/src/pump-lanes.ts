@@ -13,6 +13,7 @@ export class Pump {
   readonly #shard: Shard;
   readonly #logger: Logger;
   readonly #options: () => PumpOptions;
+  readonly #onExpired: (count: number) => void;
   #timer: NodeJS.Timeout | undefined;
   #dueAt = Number.POSITIVE_INFINITY;
   #running: Promise<void> | undefined;
@@ -20,11 +21,20 @@ export class Pump {
   #missed = false;
   #stopped = false;
 
-  /** @param options as they are when asked: slots change when shards come */
-  constructor(shard: Shard, logger: Logger, options: () => PumpOptions) {
+  /**
+   * @param options as they are when asked: slots change when shards come
+   * @param onExpired told how many deliveries were held for too long
+   */
+  constructor(
+    shard: Shard,
+    logger: Logger,
+    options: () => PumpOptions,
+    onExpired: (count: number) => void = () => {},
+  ) {
     this.#shard = shard;
     this.#logger = logger;
     this.#options = options;
+    this.#onExpired = onExpired;
     this.turns = new Turns(shard, logger, (ms) => this.#schedule(ms));
   }
 
@@ -70,6 +80,7 @@ export class Pump {
       while (more && !this.#stopped) {
         const turn = await pump(this.#shard, this.#options());
         this.turns.take(turn);
+        this.#onExpired(turn.expired);
         more = turn.more;
       }
     } catch (error) {

@@ -56,6 +56,11 @@ export class ShardServer {
     return paused && `Redis refuses writes for shard ${paused[0]}`;
   }
 
+  /** Attempts that have given up their slot. */
+  get detached(): number {
+    return this.#detached.count;
+  }
+
   /** Takes no more jobs, and resolves when those under way have ended. */
   async stop(): Promise<void> {
     this.#stopped = true;
@@ -82,12 +87,9 @@ export class ShardServer {
     const { shards, redisUrls, deliver, retention, maxAgeMs, logger, onUnknownKey } = this.#options;
     const shard = shards.get(number);
     const worker = this.#name;
-    const pump = new Pump(shard, logger, () => ({
-      worker,
-      slots: consumer.concurrency,
-      maxAgeMs,
-      retention,
-    }));
+    const { counts } = deliver;
+    const pumpOptions = () => ({ worker, slots: consumer.concurrency, maxAgeMs, retention });
+    const pump = new Pump(shard, logger, pumpOptions, (count) => counts.ended('dead', 'expired', count));
     const { turns } = pump;
     const consumer = new Consumer({
       shard,
@@ -104,6 +106,7 @@ export class ShardServer {
       configs: deliver.configs,
       logger,
       now: deliver.now,
+      counts,
     });
     this.#served.set(number, { consumer, housekeeper, pump });
     await pump.start();

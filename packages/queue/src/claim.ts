@@ -36,8 +36,10 @@ export type ClaimResult =
   | ({ result: 'settled' } & Outcome)
   /** To be asked again after so many ms: another worker's attempt is under way, or a retry has to wait. */
   | ({ result: 'busy'; ms: number } & Turn)
-  /** It waits in its lane, or was skipped. */
+  /** It waits in its lane. */
   | ({ result: 'held' } & Turn)
+  /** It has ended. */
+  | ({ result: 'skipped'; reason: Reason } & Turn)
   | { result: 'gone' };
 
 /**
@@ -66,6 +68,9 @@ export async function claim(
   if (result === 'settled') return { result, ...outcome(reply.slice(1)) };
   if (result === 'busy') return { result, ms: Number(text(reply[1])), ...readTurn(shard, reply.slice(2)) };
   if (result === 'held') return { result, ...readTurn(shard, reply.slice(1)) };
+  if (result === 'skipped') {
+    return { result, reason: reasonName(Number(text(reply[1]))), ...readTurn(shard, reply.slice(2)) };
+  }
   const delivery = result === 'run' ? decodeDelivery(reply[1] as Buffer) : undefined;
   if (!delivery) return { result: 'gone' };
   const sequence = text(reply[4]);

@@ -10,6 +10,7 @@ export * from './event-record.ts';
 export * from './jobs.ts';
 export * from './keep-house.ts';
 export * from './keys.ts';
+export * from './look.ts';
 export * from './numbers.ts';
 export * from './pump.ts';
 export * from './rekey.ts';

@@ -1,4 +1,4 @@
-import { reasonNumber } from '@sealpost/core';
+import { type Reason, reasonName, reasonNumber } from '@sealpost/core';
 import type { Retention } from './accept.ts';
 import { enqueue, promoteJobs, removeJobs } from './jobs.ts';
 import { type ScriptReply, text } from './scripts.ts';
@@ -23,8 +23,11 @@ export async function reconcile(shard: Shard): Promise<{ found: number; more: bo
   return { found: found.length, more: Number(reply[0]) >= STRETCH };
 }
 
-/** CANCEL-OWNER (lua/cancel-owner.lua): one stretch of a deleted owner's backlog. False when nothing is left. */
-export async function cancelDeleted(shard: Shard, retention: Retention): Promise<boolean> {
+/** CANCEL-OWNER (lua/cancel-owner.lua): one stretch of a deleted owner's backlog. Undefined when nothing is left. */
+export async function cancelDeleted(
+  shard: Shard,
+  retention: Retention,
+): Promise<{ cancelled: number; reason: Reason } | undefined> {
   const reply = await shard.run('cancel-owner', [
     STRETCH,
     reasonNumber('endpoint_deleted'),
@@ -32,9 +35,10 @@ export async function cancelDeleted(shard: Shard, retention: Retention): Promise
     retention.recordsMs,
     retention.bodiesMs,
   ]);
-  if (!Array.isArray(reply)) return false;
-  await removeJobs(shard.queue, reply.map(text));
-  return true;
+  if (!Array.isArray(reply)) return undefined;
+  const [reason, ...jobs] = reply.map(text);
+  await removeJobs(shard.queue, jobs);
+  return { cancelled: jobs.length, reason: reasonName(Number(reason)) };
 }
 
 /** EXPIRE (lua/expire.lua). Returns how many buckets were due, at most 16. */

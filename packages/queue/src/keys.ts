@@ -28,7 +28,9 @@
  * | `probe`, `barrier` | string | written to see whether writes are taken, or have reached disk or replica |
  * | `ring`, `fresh` | list | lanes that may admit, in turn; those that have only just got something first |
  * | `wake` | zset | lanes that time alone holds, by the time at which they are to be looked at |
- * | `flow` | hash | deliveries admitted and not yet claimed `in`, `slots` of live workers, `age` a delivery may be held, last outbox number `ob` |
+ * | `flow` | hash | deliveries admitted and not yet claimed `in`, `slots` of live workers, `age` a delivery may be held, last outbox number `ob`, how many are open `pe` (pending) `re` (retrying), first bucket with one `fb` |
+ * | `closed` | set | lanes that are closed |
+ * | `recount:turn` | string | somebody has counted the open ones anew in this hour |
  * | `hb` | hash | worker → its slots and the time after which it counts as dead |
  * | `outbox` | list | what operators are to be told, as JSON |
  * | `outbox:lost` | counter | what was not put there since it was full; until it is logged |

@@ -96,7 +96,7 @@ describe('a rate limit', () => {
     const { number } = await test.publish(4);
     const results = [];
     for (let i = 0; i < 4; i++) results.push((await test.claim(number + i)).result);
-    expect(results).toEqual(['run', 'run', 'held', 'held']);
+    expect(results).toEqual(['run', 'run', 'skipped', 'skipped']);
     expect(await test.stored(number + 3)).toMatchObject({ status: 'skipped', reason: 'rate_limited' });
     expect(await test.lane()).toMatchObject({ n: '2' });
     expect(await test.flow()).toMatchObject({ in: 0 });
@@ -265,7 +265,7 @@ describe('quiet hours', () => {
     const now = Date.now();
     await test.configure({ lanes: { [ENDPOINT]: { qh: NIGHT, qs: 1, qf: now - 1000, qu: now + HOUR_MS } } });
     const { number } = await test.publish();
-    expect(await test.claim(number)).toMatchObject({ result: 'held' });
+    expect(await test.claim(number)).toMatchObject({ result: 'skipped', reason: 'quiet_hours' });
     expect(await test.stored(number)).toMatchObject({ status: 'skipped', reason: 'quiet_hours' });
   });
 

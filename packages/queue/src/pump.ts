@@ -22,9 +22,12 @@ export type PumpOptions = {
 
 /**
  * PUMP (lua/pump.lua), and QUIET (lua/quiet.lua) for lanes whose quiet hours have ended.
- * `more`: it should be called again at once.
+ * `more`: it should be called again at once. `expired`: how many deliveries it has ended that were held for too long.
  */
-export async function pump(shard: Shard, options: PumpOptions): Promise<Turn & { more: boolean }> {
+export async function pump(
+  shard: Shard,
+  options: PumpOptions,
+): Promise<Turn & { more: boolean; expired: number }> {
   const reply = (await shard.run('pump', [
     options.worker,
     options.slots,
@@ -42,6 +45,7 @@ export async function pump(shard: Shard, options: PumpOptions): Promise<Turn & {
     admitted: readTickets(shard, reply[3] as ScriptReply[]),
     wakeInMs: wake < 0 ? undefined : wake,
     more: reply[1] === 1 || told > 0,
+    expired: Number(text(reply[5])),
   };
 }
 

@@ -21,6 +21,8 @@ const SCRIPTS = {
   reconcile: MOVES,
   'cancel-owner': MOVES,
   expire: RECORDS,
+  look: LANES,
+  recount: RECORDS,
   'write-config': LANES,
   'watch-idle': RECORDS,
   rekey: RECORDS,

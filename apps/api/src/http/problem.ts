@@ -40,6 +40,7 @@ export function presentProblem(error: unknown): Problem {
 export function sendProblem(logger: Logger, request: Request, response: Response, error: unknown): void {
   const known = toSealpostError(error);
   const problem = presentProblem(known);
+  response.locals.problem = known.code;
   if (isOurFault(known)) {
     problem.instance = `urn:uuid:${randomUUID()}`;
     const { method, path } = request;

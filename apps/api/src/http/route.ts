@@ -59,6 +59,8 @@ export type Route<BodySchema extends z.ZodType = z.ZodType, QuerySchema extends 
   access: Access;
   query?: QuerySchema;
   body?: BodySchema;
+  /** It publishes events: a request that is refused is counted as such. */
+  publishes?: true;
   /** Media type whose body the handler reads itself from `request`, beside JSON. */
   streams?: 'application/x-ndjson';
   /** By status; undefined: no body. Problems need not be listed. */

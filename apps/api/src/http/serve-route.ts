@@ -40,6 +40,7 @@ export async function serveRoute(
   } catch (error) {
     if (error instanceof KeyringError && error.code === 'unknown_key') services.onUnknownKey?.();
     sendProblem(services.logger, request, response, error);
+    if (route.publishes) services.publish.refused(response.locals.problem as string);
   }
 }
 

@@ -26,6 +26,9 @@ export async function publishBatch(
     drafts.push({ input: parsed.data, payload: item.payload(), derivedId: derivedId?.(i) });
     return drafts.length - 1;
   });
+  for (const result of results) {
+    if (typeof result !== 'number' && 'problem' in result) publisher.refused(result.problem.code);
+  }
   const published = drafts.length > 0 ? await publisher.publish(app, caller, drafts) : [];
   return results.map((result) => (typeof result === 'number' ? { published: published[result]! } : result));
 }

@@ -18,11 +18,12 @@ import {
   deliveryNumbers,
   type Events,
 } from '@sealpost/store';
-import type { Logger } from '@sealpost/telemetry';
+import type { Instruments, Logger } from '@sealpost/telemetry';
 import { assertCallerKey } from '../http/authenticate.ts';
 import type { Caller } from '../http/route.ts';
 import { assertMayPublish } from './assert-may-publish.ts';
 import type { FirstAttempts, FirstAttemptsOf } from './await-first-attempts.ts';
+import { countAccepted } from './count-events.ts';
 import { PublishFilters } from './filter-events.ts';
 import { type Barrier, makeDurable } from './make-durable.ts';
 import { matchStretch, size } from './match-stretch.ts';
@@ -52,6 +53,7 @@ type Options = {
   shed: ShedLoad;
   fault: FaultPoint;
   logger: Logger;
+  instruments: Instruments<'api'>;
 };
 
 /**
@@ -97,6 +99,11 @@ export class PublishEvents {
     if (failure !== undefined) throw failure;
     if (shard) await makeDurable(shard, this.#options.barrier);
     return results;
+  }
+
+  /** Somebody's event, or request to publish, was refused, with this code of a problem. */
+  refused(code: string): void {
+    this.#options.instruments.eventsRefused.inc({ code });
   }
 
   /** Publishes one event and waits for the first attempts, `waitMs` at most. Statuses are then as they are. */
@@ -160,8 +167,10 @@ export class PublishEvents {
       if (result.result === 'taken') this.#numbersOf(shard).drop();
       if (result.result === 'stale' || result.result === 'taken') refused.push(index);
       else if (result.result === 'duplicate') {
+        this.#options.instruments.eventsDuplicate.inc();
         results[index] = await this.#known(shard, config, result.number);
       } else {
+        countAccepted(this.#options.instruments, prepared);
         results[index] = newlyPublished(shard.number, prepared, result.sequence);
         admitted.push(...admittedOf(shard.number, prepared, result.admitted));
       }

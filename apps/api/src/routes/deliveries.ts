@@ -167,6 +167,10 @@ async function cancel(services: Services, params: Record<string, string>): Promi
     bodiesMs,
   });
   if (outcome.result === 'missing') throw notFound(delivery.id);
+  if (outcome.result === 'cancelled') {
+    const { deliveriesEnded } = services.metrics.instruments;
+    deliveriesEnded.inc({ status: 'cancelled', reason: 'cancelled_by_request' });
+  }
   if (outcome.result === 'ended' && outcome.status !== 'cancelled') {
     throw new SealpostError('delivery_not_cancellable', `The delivery has ended: it is ${outcome.status}.`);
   }

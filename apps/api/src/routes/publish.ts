@@ -27,6 +27,7 @@ export function publishRoutes(services: Services): Route[] {
         'A 202 means that it is stored and will be delivered to every subscribed endpoint, or be dead with a reason. ' +
         'With `Prefer: wait=N` the answer waits until each delivery has had its first attempt, N seconds at most.',
       access: 'app',
+      publishes: true,
       body: eventInput,
       answers: { 202: { description: 'Stored.', schema: publishedAnswer } },
       handle: (context) => publishOne(services, context),
@@ -40,6 +41,7 @@ export function publishRoutes(services: Services): Route[] {
         'Up to 1,000 as JSON, or any number as `application/x-ndjson`, an event a line, answered by a result a line. ' +
         'Published in order; a bad one fails alone.',
       access: 'app',
+      publishes: true,
       body: batchInput,
       streams: 'application/x-ndjson',
       answers: { 202: { description: 'A result for each.', schema: batchAnswer } },
@@ -121,6 +123,7 @@ async function publishStream(services: Services, context: Context<unknown>): Pro
   } catch (error) {
     // The status has gone out: the last line says what ended the stream. What follows was not published.
     const problem = presentProblem(error);
+    services.publish.refused(problem.code);
     response.write(`${JSON.stringify({ status: problem.status, problem })}\n`);
   }
   response.end();

@@ -8,6 +8,8 @@ import type { Destination } from './load-endpoint.ts';
 
 const facts: EventFacts = { type: 'a', payload: '{"n":1}', id: 'evt_1', acceptedAt: 0 };
 
+const counts = { expressionKilled: () => {} };
+
 function destination(record: { filter?: string; transform?: string }): Destination {
   return {
     app: { app: 'shop' },
@@ -22,7 +24,12 @@ function apply(
   expressions: Expressions = new Expressions(),
   killed = new KilledInARow(),
 ) {
-  return applyExpressions({ expressions, killed }, event as EventRecord, destination(record), () => facts);
+  return applyExpressions(
+    { expressions, killed, counts },
+    event as EventRecord,
+    destination(record),
+    () => facts,
+  );
 }
 
 describe('applyExpressions', () => {
@@ -48,7 +55,7 @@ describe('applyExpressions', () => {
 
   it('does not look at the event where there are no expressions', async () => {
     const read = vi.fn(() => facts);
-    const options = { expressions: new Expressions(), killed: new KilledInARow() };
+    const options = { expressions: new Expressions(), killed: new KilledInARow(), counts };
     await applyExpressions(options, {} as EventRecord, destination({}), read);
     await applyExpressions(options, {} as EventRecord, { ...destination({}), endpoint: undefined }, read);
     expect(read).not.toHaveBeenCalled();

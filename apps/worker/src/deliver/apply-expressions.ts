@@ -12,9 +12,11 @@ export type Shaped =
   | { body: WireBody | undefined }
   | { ends: 'skipped' | 'dead'; reason: Reason; detail: string; disable: boolean };
 
+type Counts = { expressionKilled(): void };
+
 /** Filter, then transform. @throws SandboxBusy: try again later */
 export async function applyExpressions(
-  { expressions, killed }: { expressions: Expressions; killed: KilledInARow },
+  { expressions, killed, counts }: { expressions: Expressions; killed: KilledInARow; counts: Counts },
   event: EventRecord,
   destination: Destination,
   facts: () => EventFacts,
@@ -23,12 +25,14 @@ export async function applyExpressions(
   if (record?.filter === undefined && record?.transform === undefined) return { body: undefined };
   const filtered = await applyFilter(expressions, event, destination, facts);
   if (filtered && 'failure' in filtered) {
+    if (filtered.killed) counts.expressionKilled();
     const disable = killed.note(record.id, filtered.killed === true);
     return { ends: 'skipped', reason: 'filter_failed', detail: filtered.failure, disable };
   }
   if (filtered?.passes === false) return { ends: 'skipped', reason: 'filtered', detail: '', disable: false };
   const transformed = await applyTransform(expressions, event, destination, facts);
   const wasKilled = transformed !== undefined && 'failure' in transformed && transformed.killed === true;
+  if (wasKilled) counts.expressionKilled();
   const disable = killed.note(record.id, wasKilled);
   if (transformed && 'failure' in transformed) {
     return { ends: 'dead', reason: 'transform_failed', detail: transformed.failure, disable };

@@ -1,4 +1,5 @@
 import {
+  type AttemptOutcome,
   formatId,
   type Keyring,
   KeyringError,
@@ -26,6 +27,7 @@ import type { Logger } from '@sealpost/telemetry';
 import type { Attempt } from '../attempts.ts';
 import { applyExpressions, type Shaped } from './apply-expressions.ts';
 import { checkSeal } from './check-seal.ts';
+import type { DeliveryCounts } from './count-deliveries.ts';
 import type { KilledInARow } from './count-killed.ts';
 import { type DisableReason, disableEndpoint } from './disable-endpoint.ts';
 import { eventFacts } from './event-facts.ts';
@@ -51,6 +53,7 @@ export type DeliverOptions = {
   /** An endpoint that has only failed for so long, ms, is disabled. */
   disableAfterMs: number;
   logger: Logger;
+  counts: DeliveryCounts;
   /** Called at a named step; kills the process in tests of what a crash there does. */
   fault: (step: 'after-claim' | 'after-post' | 'after-settle') => void;
   /** Aborted when the process can wait no longer. */
@@ -110,7 +113,8 @@ export async function deliverJob(
   if (claimed.result === 'gone') return COMPLETE;
   events.onTurn(claimed);
   if (claimed.result === 'busy') return { againInMs: claimed.ms };
-  if (claimed.result === 'held') return COMPLETE;
+  if (claimed.result === 'skipped') options.counts.ended('skipped', claimed.reason);
+  if (claimed.result !== 'run') return COMPLETE;
   options.fault('after-claim');
 
   const attempted: Attempted = {
@@ -128,6 +132,7 @@ export async function deliverJob(
   }
   const settled = await settleDelivery(shard, settlement, options.stop);
   options.fault('after-settle');
+  options.counts.settled(settled, settlement.reason, claimed.delivery, attempted.event, options.now());
   events.onTurn(settled);
   if ('destination' in ready) {
     const reason = settlement.disableEndpoint ?? (settled.disable ? 'failing' : undefined);
@@ -253,7 +258,13 @@ async function attempt(
     timeoutMs: request.timeoutMs,
     averageMs: claimed.averageMs,
   });
-  const outcome = await options.http.post({ ...request, signal: options.stop });
+  options.counts.begins(delivery, event, options.now());
+  let outcome: AttemptOutcome | undefined;
+  try {
+    outcome = await options.http.post({ ...request, signal: options.stop });
+  } finally {
+    options.counts.ends(outcome);
+  }
   options.fault('after-post');
 
   const retry = retryPolicyOf(event, destination);

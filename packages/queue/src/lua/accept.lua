@@ -86,6 +86,7 @@ for i = 11, #ARGV do
     redis.call('HINCRBY', p .. 'c:' .. endpoint, status, 1)
   end
   if is_open(status) then
+    count_open(status, 1)
     open = open + 1
     opened[b] = (opened[b] or 0) + 1
     local runs
@@ -101,6 +102,7 @@ for b, fields in pairs(records) do
   redis.call('HSET', p .. 'd:' .. b, unpack(fields))
   if opened[b] then
     redis.call('HINCRBY', p .. 'd:' .. b, 'o', opened[b])
+    look_from(b, shard_flow().first)
   elseif tonumber(redis.call('HGET', p .. 'd:' .. b, 'o') or 0) <= 0 then
     schedule_drop('d', b, now + ARGV[9])
   end

@@ -8,7 +8,8 @@
 --         {'busy', ms, ms until a lane is to be woken, tickets …}: ask again then: another worker's attempt is under way, or a
 --          retry meets a limit, or quiet hours, by which first attempts are skipped
 --         {'held', ms until a lane is to be woken, tickets …}: not now: the delivery waits in its lane, and the job is of
---          no use any more; or it was skipped
+--          no use any more
+--         {'skipped', reason, ms until a lane is to be woken, tickets …}: the delivery has ended
 --         {'gone'}: cancelled, ended, carried by another job, or no such delivery: complete the job
 -- Keeps: the record decides, not BullMQ's counter. BullMQ has counted each settled attempt of this job (attempts -
 -- job_base) unless a worker died in between, so a smaller count means a re-run, an equal one a promotion, a due retry
@@ -91,7 +92,7 @@ if stops then
   tell_waiter(d)
   write(d)
   ready(lane)
-  return { 'held', give_way() }
+  return { 'skipped', d.reason, give_way() }
 end
 
 -- From now on it has a slot: it keeps its lane's place, and frees the shard's for the next one.

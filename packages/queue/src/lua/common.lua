@@ -56,8 +56,14 @@ local function close_one(d, keep, keep_body)
   end
 end
 
+-- LOOK finds the oldest open delivery from here on.
+local function look_from(bucket, first)
+  if tonumber(bucket) < tonumber(first or 0) then redis.call('HSET', p .. 'flow', 'fb', bucket) end
+end
+
 local function open_one(d)
   redis.call('HINCRBY', p .. 'd:' .. d.bucket, 'o', 1)
+  look_from(d.bucket, redis.call('HGET', p .. 'flow', 'fb'))
   redis.call('HINCRBY', p .. 'e:' .. (place(d.event)), 'o', 1)
 end
 
@@ -66,11 +72,19 @@ local function count(key, from, to)
   redis.call('HINCRBY', key, to, 1)
 end
 
+-- How many are open in the whole shard, by status; save_all (lane.lua) writes what has changed.
+local newly_open = {}
+local function count_open(status, n)
+  if is_open(status) then newly_open[status] = (newly_open[status] or 0) + n end
+end
+
 -- The one way in which a status changes: all its counts move with it.
 local function set_status(d, status, correlation, keep, keep_body)
   if status == d.status then return end
   local was, is = d.status, status
   d.status = status
+  count_open(was, -1)
+  count_open(is, 1)
   count(p .. 'c:' .. int(d.app), was, is)
   if d.endpoint > 0 then count(p .. 'c:' .. int(d.endpoint), was, is) end
   if correlation and has_flag(d.flags, FLAG_CORRELATED) then

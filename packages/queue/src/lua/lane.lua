@@ -67,6 +67,12 @@ local function save(lane)
   end
   if lane.nb and lane.nb <= now then lane.nb = nil end
   local name, stored, set, del = lane.name, lane.stored, {}, {}
+  -- Also when its next probe is set: so the set heals if an older version closed it.
+  if lane.cl and (not stored.cl or lane.pa ~= stored.pa) then
+    redis.call('SADD', p .. 'closed', name)
+  elseif stored.cl and not lane.cl then
+    redis.call('SREM', p .. 'closed', name)
+  end
   lane.name, lane.stored, lanes[name] = nil
   for field, value in pairs(lane) do
     if value ~= stored[field] then set[#set + 1], set[#set + 2] = field, encode(value) end
@@ -86,10 +92,11 @@ end
 local flow
 local function shard_flow()
   if not flow then
-    local values = redis.call('HMGET', p .. 'flow', 'slots', 'in', 'age')
+    local values = redis.call('HMGET', p .. 'flow', 'slots', 'in', 'age', 'fb', 'pe', 're')
     flow = {
       slots = tonumber(values[1] or 0), total = tonumber(values[2] or 0), delta = 0,
-      age = tonumber(values[3] or LONGEST_HELD),
+      age = tonumber(values[3] or LONGEST_HELD), first = tonumber(values[4] or 0),
+      open = { [PENDING] = tonumber(values[5] or 0), [RETRYING] = tonumber(values[6] or 0) },
     }
   end
   return flow
@@ -103,10 +110,20 @@ local function room() return shard_flow().slots - flow.total end
 -- Ends every script that moved a delivery.
 local function save_all()
   for _, lane in pairs(lanes) do save(lane) end
+  local set = {}
   if flow and flow.delta ~= 0 then
-    redis.call('HINCRBY', p .. 'flow', 'in', int(flow.delta))
+    set[1], set[2] = 'in', int(flow.total)
     flow.delta = 0
   end
+  for status, n in pairs(newly_open) do
+    if n ~= 0 then
+      local open = shard_flow().open
+      open[status] = open[status] + n
+      set[#set + 1], set[#set + 2] = status == PENDING and 'pe' or 're', int(open[status])
+    end
+  end
+  newly_open = {}
+  if #set > 0 then redis.call('HSET', p .. 'flow', unpack(set)) end
 end
 
 local function window(lane)

@@ -3,10 +3,11 @@
 --       may be held by a closed, paused or disabled lane  5 how many lanes to wake  6 how many to admit
 --       7 reason of an expired delivery  8 retention of records, ms  9 retention of bodies, ms
 -- Returns {ms until a lane is to be woken, 1 if there is more to do now, {lane, quiet hours, …} whose next quiet period is
---          to be told by QUIET, {tickets …}, now in ms}.
+--          to be told by QUIET, {tickets …}, now in ms, how many deliveries expired}.
 -- Keeps: what it does for a lane depends on the lane's state alone, so any number of workers may do it at once.
 local most = tonumber(ARGV[5])
 local unknown_quiet, more = {}, 0
+local expired = 0
 local budget = 1000 -- deliveries that one call moves or ends by their time: it must not block Redis for long
 
 local function count_slots()
@@ -83,6 +84,7 @@ local function expire_held(lane)
     end
   end
   if not lane.xa then lane.q = 0 end -- all lists are empty
+  expired = expired + count
   if count > 0 then tell_operators('deliveries.expired', app, endpoint_of(lane), { count = count }) end
 end
 
@@ -113,4 +115,5 @@ local admitted, stopped = admit(tonumber(ARGV[6]))
 if stopped or #admitted == tonumber(ARGV[6]) then more = 1 end
 save_all()
 local first = redis.call('ZRANGE', p .. 'wake', 0, 0, 'WITHSCORES')
-return { first[2] and int(math.max(0, first[2] - now)) or -1, more, unknown_quiet, tickets(admitted), int(now) }
+return { first[2] and int(math.max(0, first[2] - now)) or -1, more, unknown_quiet, tickets(admitted), int(now),
+  expired }

@@ -53,6 +53,7 @@ for _, endpoint in ipairs(change['end'] or {}) do
   redis.call('UNLINK', p .. 'lane:' .. name, p .. 'q:' .. name, p .. 'r:' .. name, p .. 'y:' .. name, p .. 's:' .. name,
     p .. 'tok:' .. name)
   redis.call('ZREM', p .. 'wake', name)
+  redis.call('SREM', p .. 'closed', name)
   redis.call('HDEL', p .. 'idle:' .. ARGV[1], name)
   -- Known until its turn takes it from the ring, so that what still comes back to it puts it there but once.
   if in_ring then redis.call('HSET', p .. 'lane:' .. name, 'rg', in_ring) end

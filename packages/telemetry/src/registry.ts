@@ -1,0 +1,87 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { METRICS, type MetricKey, type MetricSpec, PROCESS_PREFIX, type Role } from './metrics.ts';
+
+/** How finely delays of the event loop are measured, ms. */
+const LAG_RESOLUTION_MS = 50;
+const NS_PER_S = 1e9;
+
+type InstrumentOf<K extends MetricKey> = (typeof METRICS)[K]['type'] extends 'counter'
+  ? Counter<(typeof METRICS)[K]['labels'][number]>
+  : (typeof METRICS)[K]['type'] extends 'gauge'
+    ? Gauge<(typeof METRICS)[K]['labels'][number]>
+    : Histogram<(typeof METRICS)[K]['labels'][number]>;
+type KeysOf<R extends Role> = {
+  [K in MetricKey]: R extends (typeof METRICS)[K]['of'][number] ? K : never;
+}[MetricKey];
+export type Instruments<R extends Role> = { [K in KeysOf<R>]: InstrumentOf<K> };
+
+/** The instruments of one process, and what reads them. */
+export type Metrics<R extends Role> = {
+  instruments: Instruments<R>;
+  registry: Registry;
+  /** Called before the metrics are read, so that gauges can be set. Must neither throw nor last. */
+  beforeRead(refresh: () => Promise<void>): void;
+  /** In Prometheus' text format, version 0.0.4. */
+  text(): Promise<string>;
+};
+
+/** Makes the metrics of an API or a worker: those of `METRICS` that it has, and those of its process. */
+export function createMetrics<R extends Role>(role: R): Metrics<R> {
+  const registry = new Registry();
+  const refreshers: (() => Promise<void>)[] = [];
+  const instruments = {} as Record<string, unknown>;
+  for (const [key, spec] of Object.entries<MetricSpec>(METRICS)) {
+    if (spec.of.includes(role)) instruments[key] = createInstrument(spec, registry);
+  }
+  collectProcessMetrics(registry);
+  const metrics: Metrics<R> = {
+    instruments: instruments as Instruments<R>,
+    registry,
+    beforeRead: (refresh) => void refreshers.push(refresh),
+    text: async () => {
+      await refreshAll(refreshers);
+      return registry.metrics();
+    },
+  };
+  metrics.beforeRead(lagReader(instruments.eventLoopLag as Gauge));
+  return metrics;
+}
+
+/** As `text` does, for who reads the registry otherwise. */
+export async function refreshAll(refreshers: (() => Promise<void>)[]): Promise<void> {
+  await Promise.all(refreshers.map((refresh) => refresh()));
+}
+
+/** Its own look at the event loop, which ours replaces, hardly ever runs so, ms: an idle process should do nothing. */
+const UNUSED_LAG_MS = 10_000;
+
+/** prom-client's default metrics, but those that break Prometheus' rules (gauges named `_total`) or say too much. */
+function collectProcessMetrics(registry: Registry): void {
+  collectDefaultMetrics({
+    register: registry,
+    prefix: PROCESS_PREFIX,
+    eventLoopMonitoringPrecision: UNUSED_LAG_MS,
+  });
+  for (const { name } of registry.getMetricsAsArray()) {
+    if (/_nodejs_(?:active_|heap_space_|eventloop_)/.test(name)) registry.removeSingleMetric(name);
+  }
+}
+
+function createInstrument({ name, help, type, labels, buckets }: MetricSpec, registry: Registry): unknown {
+  const options = { name, help, labelNames: [...labels], registers: [registry] };
+  if (type === 'counter') return new Counter(options);
+  if (type === 'gauge') return new Gauge(options);
+  return new Histogram({ ...options, buckets: [...(buckets ?? [])] });
+}
+
+function lagReader(gauge: Gauge): () => Promise<void> {
+  const histogram = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
+  histogram.enable();
+  return async () => {
+    // What is measured is the time between two looks, which are this far apart when nothing holds the loop up.
+    const lag = histogram.count === 0 ? 0 : histogram.max / NS_PER_S - LAG_RESOLUTION_MS / 1000;
+    gauge.set(Math.max(0, lag));
+    histogram.reset();
+  };
+}
