@@ -39,6 +39,7 @@ const schema = z.object({
   ...retentionSettings,
   SEALPOST_DURABILITY: durability.default('process'),
   SEALPOST_SHED_MEMORY: share.default(0.85),
+  SEALPOST_SHED_DEPTH: positiveInt.optional(),
   SEALPOST_BOARD_WRITABLE: bool.default(false),
   SEALPOST_METRICS_OPEN: bool.default(false),
   SEALPOST_BODY_LIMIT_BYTES: positiveInt.default(1024 * 1024),
@@ -62,6 +63,8 @@ export type Settings = {
   durability: 'process' | 'disk' | 'replica';
   /** Share of Redis' memory at which publishing is refused. */
   shedMemory: number;
+  /** Open deliveries of a shard at which publishing is refused. */
+  shedDepth: number | undefined;
   boardWritable: boolean;
   /** `/metrics` needs no key. */
   metricsOpen: boolean;
@@ -86,6 +89,7 @@ export function readApiSettings(env: Readonly<Record<string, string | undefined>
     retention: retentionOf(settings),
     durability: settings.SEALPOST_DURABILITY,
     shedMemory: settings.SEALPOST_SHED_MEMORY,
+    shedDepth: settings.SEALPOST_SHED_DEPTH,
     boardWritable: settings.SEALPOST_BOARD_WRITABLE,
     metricsOpen: settings.SEALPOST_METRICS_OPEN,
     bodyLimitBytes: settings.SEALPOST_BODY_LIMIT_BYTES,

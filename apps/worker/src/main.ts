@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { AddressPolicy, Keyring, SettingsError } from '@sealpost/core';
-import { checkServer, connect, lookAtRedis, Shards, whenReady } from '@sealpost/queue';
+import { checkServer, connect, lookAtRedis, Shards, WriteProbe, whenReady } from '@sealpost/queue';
 import { Expressions } from '@sealpost/sandbox';
 import { Configs } from '@sealpost/store';
 import { createLogger, createMetrics, type Logger, watchRedis } from '@sealpost/telemetry';
@@ -60,12 +60,12 @@ async function main(): Promise<void> {
   });
   await server.start();
 
+  const probe = new WriteProbe(client);
   const notReady = async () => {
     if (state.draining) return 'draining';
     if (performance.now() - state.unknownKeyAt < UNKNOWN_KEY_MS)
       return 'a delivery was sealed with a master key that is not known here';
-    if (client.status !== 'ready') return 'Redis is away';
-    return server.trouble;
+    return server.trouble ?? probe.trouble();
   };
   watchRedis(metrics, () => lookAtRedis(shards));
   metrics.beforeRead(async () => {
