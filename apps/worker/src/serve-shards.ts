@@ -61,6 +61,11 @@ export class ShardServer {
     return this.#detached.count;
   }
 
+  /** Attempts that have begun and are not settled yet: should this process end now, they would be made again. */
+  get underWay(): number {
+    return [...this.#served.values()].reduce((sum, { consumer }) => sum + consumer.underWay, 0);
+  }
+
   /** Takes no more jobs, and resolves when those under way have ended. */
   async stop(): Promise<void> {
     this.#stopped = true;
