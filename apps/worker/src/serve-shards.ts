@@ -93,7 +93,9 @@ export class ShardServer {
     const shard = shards.get(number);
     const worker = this.#name;
     const { counts } = deliver;
-    const pumpOptions = () => ({ worker, slots: consumer.concurrency, maxAgeMs, retention });
+    const pumpOptions = () => {
+      return { worker, slots: consumer.concurrency, maxAgeMs, retention, clock: deliver.now() };
+    };
     const pump = new Pump(shard, logger, pumpOptions, (count) => counts.ended('dead', 'expired', count));
     const { turns } = pump;
     const consumer = new Consumer({
