@@ -85,6 +85,7 @@ export class TestShard {
       slots: 50,
       maxAgeMs: 3 * DAY_MS,
       retention: RETENTION,
+      clock: Date.now(),
       ...options,
     });
   }
@@ -120,8 +121,8 @@ export class TestShard {
     return { number, result };
   }
 
-  claim(number: number, generation = 1, counted = 0): Promise<ClaimResult> {
-    return claim(this.shard, number, generation, counted, RETENTION);
+  claim(number: number, generation = 1, counted = 0, clock = Date.now()): Promise<ClaimResult> {
+    return claim(this.shard, number, generation, counted, RETENTION, clock);
   }
 
   settle(number: number, overrides: Partial<Settlement> = {}): Promise<Settled> {

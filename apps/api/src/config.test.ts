@@ -20,6 +20,7 @@ it('what is not set gets its default', () => {
     retention: { recordsMs: 7 * 86_400_000, bodiesMs: 3 * 86_400_000 },
     durability: 'process',
     shedMemory: 0.85,
+    shedDepth: undefined,
     boardWritable: false,
     metricsOpen: false,
     bodyLimitBytes: 1_048_576,

@@ -45,7 +45,14 @@ export const apiSettingsSchema = z.object({
     ),
   SEALPOST_SHED_MEMORY: share
     .default(0.85)
-    .describe('Share of Redis’ `maxmemory` at which publishing is answered with 503 `overloaded`.'),
+    .describe(
+      'Share of Redis’ `maxmemory` (without one: of its machine’s memory) at which publishing is answered with 503 `overloaded`.',
+    ),
+  SEALPOST_SHED_DEPTH: positiveInt
+    .optional()
+    .describe(
+      'Open deliveries of a shard at which publishing is answered with 503 `overloaded`; by default none.',
+    ),
   SEALPOST_BOARD_WRITABLE: bool
     .default(false)
     .describe('Allow changes in Bull Board (`/admin/queues`), which only shows otherwise.'),
@@ -78,6 +85,8 @@ export type Settings = {
   durability: 'process' | 'disk' | 'replica';
   /** Share of Redis' memory at which publishing is refused. */
   shedMemory: number;
+  /** Open deliveries of a shard at which publishing is refused. */
+  shedDepth: number | undefined;
   boardWritable: boolean;
   /** `/metrics` needs no key. */
   metricsOpen: boolean;
@@ -104,6 +113,7 @@ export function readApiSettings(env: Readonly<Record<string, string | undefined>
     retention: retentionOf(settings),
     durability: settings.SEALPOST_DURABILITY,
     shedMemory: settings.SEALPOST_SHED_MEMORY,
+    shedDepth: settings.SEALPOST_SHED_DEPTH,
     boardWritable: settings.SEALPOST_BOARD_WRITABLE,
     metricsOpen: settings.SEALPOST_METRICS_OPEN,
     bodyLimitBytes: settings.SEALPOST_BODY_LIMIT_BYTES,

@@ -156,6 +156,7 @@ async function createServices(
   const deliveries = new Deliveries();
   const firstAttempts = new FirstAttempts(() => connect(settings.redisUrls, 'background', onRedisError));
   const expressions = new Expressions();
+  const shed = new ShedLoad({ client, memoryShare: settings.shedMemory, depth: settings.shedDepth, logger });
   const publish = new PublishEvents({
     shards,
     configs,
@@ -166,7 +167,7 @@ async function createServices(
     expressions,
     retention: settings.retention,
     barrier,
-    shed: new ShedLoad(client, settings.shedMemory),
+    shed,
     fault: (step) => {
       if (step === settings.faultPoint) process.kill(process.pid, 'SIGKILL');
     },
@@ -210,7 +211,10 @@ function allRoutes(services: Services, readiness: Readiness): Route[] {
     ...flagshipRoutes(services),
     ...aifaiRoutes(services),
     ...flockRoutes(services),
-    ...healthRoutes(() => readiness.notReady()),
+    ...healthRoutes(
+      () => readiness.notReady(),
+      () => services.publish.sheds,
+    ),
     ...metricsRoutes(services.metrics, services.settings.metricsOpen),
   ];
   return [...routes, ...referenceRoutes(routes, VERSION)];

@@ -84,6 +84,11 @@ export class Consumer {
     return this.#worker.concurrency;
   }
 
+  /** Attempts that have begun and are not settled yet. */
+  get underWay(): number {
+    return this.#running.size;
+  }
+
   get paused(): boolean {
     return this.#probing !== undefined;
   }

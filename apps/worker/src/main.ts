@@ -1,6 +1,15 @@
 import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { AddressPolicy, Keyring, SettingsError } from '@sealpost/core';
-import { checkServer, connect, lookAtRedis, Shards, whenReady } from '@sealpost/queue';
+import {
+  checkServer,
+  connect,
+  lookAtRedis,
+  type RedisClient,
+  Shards,
+  WriteProbe,
+  whenReady,
+} from '@sealpost/queue';
 import { Expressions } from '@sealpost/sandbox';
 import { Configs } from '@sealpost/store';
 import {
@@ -24,6 +33,9 @@ const VERSION = '0.1.0';
 /** After SIGTERM, attempts may go on this long before they are handed back, ms; the rest of 25 s is for goodbyes. */
 const FINISH_MS = 20_000;
 const EXIT_MS = 25_000;
+/** A draining worker without an attempt to record waits so long for a Redis that is away, ms. */
+const AWAY_MS = 2000;
+const AWAY_LOOK_MS = 100;
 /** How long to wait for Redis at start, ms. */
 const CONNECT_MS = 15_000;
 /** After a delivery with a key that is not known here, the worker is unready this long, ms. */
@@ -79,12 +91,12 @@ async function main(): Promise<void> {
   });
   await server.start();
 
+  const probe = new WriteProbe(client);
   const notReady = async () => {
     if (state.draining) return 'draining';
     if (performance.now() - state.unknownKeyAt < UNKNOWN_KEY_MS)
       return 'a delivery was sealed with a master key that is not known here';
-    if (client.status !== 'ready') return 'Redis is away';
-    return server.trouble;
+    return server.trouble ?? probe.trouble();
   };
   watchRedis(metrics, () => lookAtRedis(shards));
   metrics.beforeRead(async () => {
@@ -102,11 +114,16 @@ async function main(): Promise<void> {
     logger.info({ signal }, 'draining');
     const finish = setTimeout(() => stop.abort(new Error('the worker is stopping')), FINISH_MS);
     setTimeout(() => {
-      logger.error('not drained in time; what is left comes back when its lock runs out');
+      const left = { attempts: server.underWay };
+      logger.error(left, 'not drained in time; what is left comes back when its lock runs out');
       process.exit(0);
     }, EXIT_MS).unref();
-    await server.stop();
+    const drained = await Promise.race([server.stop(), whenPointless(client, server)]);
     clearTimeout(finish);
+    if (drained === 'pointless') {
+      logger.warn('Redis is away and nothing is under way: what this worker had comes back by itself');
+      process.exit(0);
+    }
     http.close();
     expressions.close();
     health.close();
@@ -117,6 +134,17 @@ async function main(): Promise<void> {
   };
   process.on('SIGTERM', drain);
   process.on('SIGINT', drain);
+}
+
+/**
+ * Resolves once Redis has been away for a while and no attempt waits to be recorded. Waiting on could only hand jobs back
+ * sooner; an attempt that has been made is waited for to the end, since it would be made again.
+ */
+async function whenPointless(client: RedisClient, server: ShardServer): Promise<'pointless'> {
+  for (let awaySince = performance.now(); ; await delay(AWAY_LOOK_MS)) {
+    if (client.status === 'ready' || server.underWay > 0) awaySince = performance.now();
+    else if (performance.now() - awaySince >= AWAY_MS) return 'pointless';
+  }
 }
 
 function deliverOptions(

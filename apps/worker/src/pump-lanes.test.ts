@@ -10,6 +10,7 @@ const OPTIONS: PumpOptions = {
   slots: 5,
   maxAgeMs: 3_600_000,
   retention: { recordsMs: 1000, bodiesMs: 1000 },
+  clock: 0,
 };
 
 it('goes on when it is to wake a lane while it is at work', async () => {

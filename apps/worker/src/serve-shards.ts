@@ -61,6 +61,11 @@ export class ShardServer {
     return this.#detached.count;
   }
 
+  /** Attempts that have begun and are not settled yet: should this process end now, they would be made again. */
+  get underWay(): number {
+    return [...this.#served.values()].reduce((sum, { consumer }) => sum + consumer.underWay, 0);
+  }
+
   /** Takes no more jobs, and resolves when those under way have ended. */
   async stop(): Promise<void> {
     this.#stopped = true;
@@ -88,7 +93,9 @@ export class ShardServer {
     const shard = shards.get(number);
     const worker = this.#name;
     const { counts } = deliver;
-    const pumpOptions = () => ({ worker, slots: consumer.concurrency, maxAgeMs, retention });
+    const pumpOptions = () => {
+      return { worker, slots: consumer.concurrency, maxAgeMs, retention, clock: deliver.now() };
+    };
     const pump = new Pump(shard, logger, pumpOptions, (count) => counts.ended('dead', 'expired', count));
     const { turns } = pump;
     const consumer = new Consumer({

@@ -88,7 +88,14 @@ async function settleAll(shard: Shard, deliveries: number[]): Promise<void> {
 
 /** A worker with room for all, and an endpoint that takes as many at once: everything is admitted. */
 async function admitAll(shard: Shard): Promise<void> {
-  await pump(shard, { worker: 'w', slots: EVENTS, maxAgeMs: RETENTION.recordsMs, retention: RETENTION });
+  const clock = Date.now();
+  await pump(shard, {
+    worker: 'w',
+    slots: EVENTS,
+    maxAgeMs: RETENTION.recordsMs,
+    retention: RETENTION,
+    clock,
+  });
   await shard.client.hset(shard.key('lane:2'), 'w', 2 * EVENTS, 'mc', 2 * EVENTS);
 }
 

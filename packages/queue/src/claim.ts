@@ -45,6 +45,7 @@ export type ClaimResult =
 /**
  * CLAIM (lua/claim.lua).
  * @param counted BullMQ's `attemptsMade` of the job
+ * @param clock what time it is to this worker, ms epoch
  */
 export async function claim(
   shard: Shard,
@@ -52,6 +53,7 @@ export async function claim(
   generation: number,
   counted: number,
   retention: Retention,
+  clock: number,
 ): Promise<ClaimResult> {
   const reply = (await shard.run('claim', [
     number,
@@ -63,6 +65,7 @@ export async function claim(
     retention.recordsMs,
     retention.bodiesMs,
     MOST_ADMITTED,
+    clock,
   ])) as ScriptReply[];
   const result = text(reply[0]);
   if (result === 'settled') return { result, ...outcome(reply.slice(1)) };

@@ -141,6 +141,64 @@ describe('claim and settle', () => {
     expect(await test.claim(number, 1, 1)).toMatchObject({ result: 'settled', status: 'dead' });
   });
 
+  describe('a retry that BullMQ has let go before it is due', () => {
+    const HOUR = 3_600_000;
+    const retryingIn = async (delayMs: number) => {
+      const { number } = await test.publish();
+      await test.claim(number);
+      await test.settle(number, { status: 'retrying', reason: 'timeout', delayMs });
+      return number;
+    };
+    /** Ms until it is to be let go again, by the clock of who claims. */
+    const busyMs = async (number: number, clock?: number) => {
+      const claimed = await test.claim(number, 1, 1, clock);
+      return claimed.result === 'busy' ? claimed.ms : claimed.result;
+    };
+
+    it('runs where all clocks are right: it was promoted by hand', async () => {
+      const number = await retryingIn(60_000);
+      await test.pump();
+      expect(await busyMs(number)).toBe('run');
+    });
+
+    it('waits until it is due where the clock of the worker that has it is ahead', async () => {
+      const number = await retryingIn(60_000);
+      const ms = await busyMs(number, Date.now() + HOUR);
+      expect(ms).toBeGreaterThan(55_000);
+      expect(ms).toBeLessThanOrEqual(60_000);
+      expect(await test.stored(number)).toMatchObject({ status: 'retrying', attempts: 1 });
+    });
+
+    it("waits where another worker's clock is ahead, until that one lets it go when it is due", async () => {
+      const number = await retryingIn(60_000);
+      await test.pump({ worker: 'ahead', clock: Date.now() + HOUR });
+      await test.pump();
+      const ms = await busyMs(number);
+      expect(ms).toBeGreaterThan(HOUR + 55_000);
+      expect(ms).toBeLessThanOrEqual(HOUR + 61_000);
+    });
+
+    it('runs where no clock is so far ahead that it would have let it go', async () => {
+      const number = await retryingIn(60_000);
+      expect(await busyMs(number, Date.now() + 30_000)).toBe('run');
+    });
+
+    it('runs once it is due, whatever the clocks say', async () => {
+      const number = await retryingIn(0);
+      expect(await busyMs(number, Date.now() + HOUR)).toBe('run');
+    });
+
+    it('is let go by hand again 10 s after a worker last told that its clock is ahead', async () => {
+      const key = shard.key('ahead');
+      await test.pump({ worker: 'ahead', clock: Date.now() + HOUR });
+      expect(await test.redis.client.pttl(key)).toBeGreaterThan(5000);
+      expect(await test.redis.client.pttl(key)).toBeLessThanOrEqual(10_000);
+      await test.redis.client.del(key);
+      await test.pump({ worker: 'ahead', clock: Date.now() });
+      expect(await test.redis.client.exists(key)).toBe(0);
+    });
+  });
+
   it('let a failed job that is retried in Bull Board make one attempt more', async () => {
     const { number } = await test.publish();
     await test.settle(number, { status: 'dead', reason: 'retries_exhausted' });

@@ -20,3 +20,4 @@ export * from './scripts.ts';
 export * from './settle.ts';
 export * from './shard.ts';
 export * from './turn.ts';
+export * from './write-probe.ts';

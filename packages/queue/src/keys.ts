@@ -32,6 +32,7 @@
  * | `closed` | set | lanes that are closed |
  * | `recount:turn` | string | somebody has counted the open ones anew in this hour |
  * | `hb` | hash | worker → its slots and the time after which it counts as dead |
+ * | `ahead` | string | by how many ms a worker's clock is ahead of Redis', where one is; 10 s |
  * | `outbox` | list | what operators are to be told, as JSON |
  * | `outbox:lost` | counter | what was not put there since it was full; until it is logged |
  * | `watch` | zset | deliveries that have a job, by the time at which they should have moved |

@@ -34,6 +34,12 @@ const RECOUNT_SECONDS = 3600;
 const MOST_RECOUNTED = 10_000;
 const NOT_FOUND_YET = -2;
 
+/** Open deliveries of a shard: one small read, however many there are. */
+export async function countOpen(shard: Shard): Promise<number> {
+  const counts = await shard.client.hmget(shard.key('flow'), 'pe', 're');
+  return counts.reduce((sum, count) => sum + Math.max(0, Number(count ?? 0)), 0);
+}
+
 /** LOOK (lua/look.lua). */
 export async function lookAtShard(shard: Shard): Promise<Look> {
   for (let calls = 1; ; calls++) {

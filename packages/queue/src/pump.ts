@@ -18,6 +18,8 @@ export type PumpOptions = {
   /** How long a closed, paused or disabled lane may hold a delivery, ms. */
   maxAgeMs: number;
   retention: Retention;
+  /** What time it is to this worker, ms epoch. */
+  clock: number;
 };
 
 /**
@@ -38,6 +40,7 @@ export async function pump(
     reasonNumber('expired'),
     options.retention.recordsMs,
     options.retention.bodiesMs,
+    options.clock,
   ])) as ScriptReply[];
   const told = await tellQuiet(shard, (reply[2] as ScriptReply[]).map(text), Number(text(reply[4])));
   const wake = Number(text(reply[0]));

@@ -37,7 +37,10 @@ const routes: Route[] = [
   ...flagshipRoutes(none),
   ...aifaiRoutes(none),
   ...flockRoutes(none),
-  ...healthRoutes(async () => undefined),
+  ...healthRoutes(
+    async () => undefined,
+    () => undefined,
+  ),
 ];
 const document = openApiDocument(routes, '1.2.3') as {
   paths: Record<string, Record<string, { operationId: string; parameters?: { name: string; in: string }[] }>>;

@@ -89,7 +89,7 @@ export class PublishEvents {
   async #publish(app: string, caller: Caller, drafts: Draft[]): Promise<Published[]> {
     // A test says nothing about what happened: it goes to one endpoint that an operator named.
     if (drafts.some(({ only }) => only === undefined)) assertMayPublish(app, caller);
-    this.#options.shed.check();
+    this.#options.shed.checkMemory();
     const results = new Array<Published>(drafts.length);
     let left = drafts.map((_, i) => i);
     let shard: Shard | undefined;
@@ -98,6 +98,7 @@ export class PublishEvents {
       const config = await (tries === 0 ? this.#options.configs.known(app) : this.#options.configs.load(app));
       if (!config) throw appNotFound(app);
       assertCallerKey(config, caller);
+      if (!shard) this.#options.shed.checkDepth(this.#options.shards.get(config.shard));
       shard = this.#options.shards.get(config.shard);
       const stretch = await this.#publishStretch(shard, config, drafts, left, results);
       ({ left, failure } = stretch);
@@ -109,6 +110,11 @@ export class PublishEvents {
     if (failure !== undefined) throw failure;
     if (shard) await makeDurable(shard, this.#options.barrier);
     return results;
+  }
+
+  /** Why new events are refused for a while; undefined: they are not. */
+  get sheds(): string | undefined {
+    return this.#options.shed.reason;
   }
 
   /** Somebody's event, or request to publish, was refused, with this code of a problem. */
@@ -182,6 +188,7 @@ export class PublishEvents {
         results[index] = await this.#known(shard, config, result.number);
       } else {
         countAccepted(this.#options.instruments, prepared);
+        this.#options.shed.added(shard, prepared.deliveries.length);
         results[index] = newlyPublished(shard.number, prepared, result.sequence);
         admitted.push(...admittedOf(shard.number, prepared, result.admitted));
       }

@@ -1,48 +1,139 @@
 import { SealpostError } from '@sealpost/core';
-import type { RedisClient } from '@sealpost/queue';
+import { countOpen, type RedisClient, type Shard } from '@sealpost/queue';
+import type { Logger } from '@sealpost/telemetry';
 
-/** How old the last reading may be, ms. */
+/** How old a reading may be, ms. */
 const FRESH_MS = 1000;
+const RETRY_AFTER_SECONDS = 10;
+
+export type ShedOptions = {
+  client: RedisClient;
+  /** Share of Redis' `maxmemory` (of its machine's memory, where it has none) at which publishing is refused. */
+  memoryShare: number;
+  /** Open deliveries of a shard at which publishing to its apps is refused; undefined: however many there are. */
+  depth: number | undefined;
+  logger: Pick<Logger, 'warn' | 'info'>;
+};
+
+/** Open deliveries of a shard: as they were read, and what this process has added since. */
+type Depth = { shard: Shard; read: number; added: number; readAt: number };
 
 /**
- * Refuses to publish while Redis is nearly full, before it refuses writes itself: what is stored can then still be
- * delivered. Reads INFO once a second while events are published, and not at all otherwise.
+ * Refuses to publish while Redis is nearly full, before it refuses writes itself, or while too much waits: what is stored
+ * can then still be delivered. Reads once a second while events are published or readiness is asked for, and not at all
+ * otherwise. What other APIs add within that second comes on top of `depth`, and so does the batch that reaches it: it is
+ * taken whole.
  */
 export class ShedLoad {
-  readonly #client: RedisClient;
-  readonly #share: number;
-  #used = 0;
+  readonly #options: ShedOptions;
+  readonly #depths = new Map<number, Depth>();
+  #memory = 0;
   /** Monotonic: the machine's clock may be set back. */
-  #readAt = Number.NEGATIVE_INFINITY;
+  #memoryAt = Number.NEGATIVE_INFINITY;
+  #told: string | undefined;
 
-  /** @param share of `maxmemory` at which publishing is refused; without a `maxmemory` it never is */
-  constructor(client: RedisClient, share: number) {
-    this.#client = client;
-    this.#share = share;
+  constructor(options: ShedOptions) {
+    this.#options = options;
   }
 
   /** @throws SealpostError overloaded */
-  check(): void {
-    const now = performance.now();
-    if (now - this.#readAt > FRESH_MS) {
-      this.#readAt = now;
-      // Should Redis not answer, publishing will say so itself.
-      this.#read().catch(() => {});
+  checkMemory(): void {
+    this.#readMemory();
+    if (this.#isFull) throw overloaded(this.#tell());
+  }
+
+  /** @throws SealpostError overloaded */
+  checkDepth(shard: Shard): void {
+    if (this.#options.depth === undefined) return;
+    let depth = this.#depths.get(shard.number);
+    if (!depth) {
+      depth = { shard, read: 0, added: 0, readAt: Number.NEGATIVE_INFINITY };
+      this.#depths.set(shard.number, depth);
     }
-    if (this.#used < this.#share) return;
-    throw new SealpostError(
-      'overloaded',
-      'Redis is nearly full; deliveries go on, new events are refused meanwhile.',
-      {
-        retryAfterSeconds: 10,
+    this.#readDepth(depth);
+    if (this.#isDeep(depth)) throw overloaded(this.#tell());
+  }
+
+  /** So many deliveries have been accepted here. */
+  added(shard: Shard, deliveries: number): void {
+    const depth = this.#depths.get(shard.number);
+    if (depth) depth.added += deliveries;
+  }
+
+  /** Why publishing is refused, to some app at least; undefined: it is not. */
+  get reason(): string | undefined {
+    this.#readMemory();
+    for (const depth of this.#depths.values()) this.#readDepth(depth);
+    return this.#tell();
+  }
+
+  get #isFull(): boolean {
+    return this.#memory >= this.#options.memoryShare;
+  }
+
+  #isDeep({ read, added }: Depth): boolean {
+    return read + added >= (this.#options.depth ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** The reason of now; the log hears of each that comes and goes. */
+  #tell(): string | undefined {
+    let reason: string | undefined;
+    if (this.#isFull) reason = 'Redis is nearly full';
+    else if ([...this.#depths.values()].some((depth) => this.#isDeep(depth)))
+      reason = 'too many deliveries wait';
+    if (reason !== this.#told) {
+      if (reason) this.#options.logger.warn({ reason }, 'new events are refused; deliveries go on');
+      else this.#options.logger.info('new events are taken again');
+      this.#told = reason;
+    }
+    return reason;
+  }
+
+  #readMemory(): void {
+    const now = performance.now();
+    if (now - this.#memoryAt <= FRESH_MS) return;
+    this.#memoryAt = now;
+    // Should Redis not answer, publishing will say so itself.
+    fullestShare(this.#options.client).then(
+      (share) => {
+        this.#memory = share;
+        this.#tell();
       },
+      () => {},
     );
   }
 
-  async #read(): Promise<void> {
-    const info = await this.#client.info('memory');
-    const value = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0);
-    const limit = value('maxmemory');
-    this.#used = limit === 0 ? 0 : value('used_memory') / limit;
+  #readDepth(depth: Depth): void {
+    const now = performance.now();
+    if (now - depth.readAt <= FRESH_MS) return;
+    depth.readAt = now;
+    const before = depth.added;
+    countOpen(depth.shard).then(
+      (open) => {
+        depth.read = open;
+        depth.added -= before; // what was added since the question may be in the answer or not: better too soon
+        this.#tell();
+      },
+      () => {},
+    );
   }
+}
+
+function overloaded(reason = 'there is too much to do'): SealpostError {
+  const detail = `${reason[0]!.toUpperCase()}${reason.slice(1)}; deliveries go on, new events are refused meanwhile.`;
+  return new SealpostError('overloaded', detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
+}
+
+/** How full the fullest server is that events are written to. */
+async function fullestShare(client: RedisClient): Promise<number> {
+  const nodes = 'nodes' in client ? client.nodes('master') : [client];
+  const shares = await Promise.all(nodes.map(async (node) => memoryShare(await node.info('memory'))));
+  return Math.max(0, ...shares);
+}
+
+/** From INFO memory. Redis ≥ 6.2 knows the memory of its machine, if not the limit of its container. */
+export function memoryShare(info: string): number {
+  const value = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0);
+  const limit = value('maxmemory') || value('total_system_memory');
+  return limit === 0 ? 0 : value('used_memory') / limit;
 }

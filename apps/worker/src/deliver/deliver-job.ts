@@ -110,7 +110,14 @@ export async function deliverJob(
     options.logger.warn({ job: job.id }, 'a job that is not of Sealpost was dropped');
     return COMPLETE;
   }
-  const claimed = await claim(shard, number, parsed.generation, job.counted, options.retention);
+  const claimed = await claim(
+    shard,
+    number,
+    parsed.generation,
+    job.counted,
+    options.retention,
+    options.now(),
+  );
   if (claimed.result === 'settled') return { tell: claimed };
   if (claimed.result === 'gone') return COMPLETE;
   events.onTurn(claimed);

@@ -1,12 +1,12 @@
 -- CLAIM: may this job's delivery be attempted now?
 -- ARGV: 1 delivery number  2 generation of the job  3 outcomes that BullMQ has counted for the job (attemptsMade)
 --       4 ms within which the attempt must be settled  5 reason of a delivery over its rate limit  6 of one in quiet hours
---       7 retention of records, ms  8 retention of bodies, ms  9 how many others to admit at most
+--       7 retention of records, ms  8 retention of bodies, ms  9 how many others to admit at most  10 the worker's clock, ms
 -- Returns {'run', delivery record, event number, event record, sequence or '', body or false, config version or false,
 --          average ms of the lane's attempts, ms until a lane is to be woken, tickets …}
 --         {'settled', status, reason, ms until due, attempts, HTTP status}: that outcome has yet to be put into BullMQ; post nothing
 --         {'busy', ms, ms until a lane is to be woken, tickets …}: ask again then: another worker's attempt is under way, or a
---          retry meets a limit, or quiet hours, by which first attempts are skipped
+--          retry meets a limit, or quiet hours, by which first attempts are skipped; or a wrong clock has let it go too soon
 --         {'held', ms until a lane is to be woken, tickets …}: not now: the delivery waits in its lane, and the job is of
 --          no use any more
 --         {'skipped', reason, ms until a lane is to be woken, tickets …}: the delivery has ended
@@ -30,6 +30,20 @@ if has_flag(d.flags, FLAG_DETACHED) then
   local ends = tonumber(redis.call('ZSCORE', p .. 'watch', int(number)) or 0)
   if ends > now then return { 'busy', int(ends - now), -1 } end
 end
+
+-- BullMQ lets a delayed job go by the clock of whichever worker looks: one that is ahead lets go the retries of all. What
+-- such a clock explains is no promotion by hand, though it could be one: it comes when it is due. Until when the job is to
+-- be delayed by this worker's clock, so that the one that is ahead lets it go then.
+local function let_go_too_soon()
+  local early = d.due - now
+  if early <= AHEAD or d.status ~= RETRYING or has_flag(d.flags, FLAG_ADMITTED) then return nil end
+  local own = tonumber(ARGV[10]) - now
+  local ahead = math.max(own, tonumber(redis.call('GET', p .. 'ahead') or 0))
+  if ahead <= AHEAD or early > ahead + AHEAD then return nil end
+  return early + ahead - own
+end
+local too_soon = let_go_too_soon()
+if too_soon then return { 'busy', int(too_soon), -1 } end
 
 local bucket, field = place(d.event)
 local event = redis.call('HMGET', p .. 'e:' .. bucket, field, field .. 's')

@@ -8,6 +8,9 @@ local PENDING, RETRYING, DELIVERED, DEAD, SKIPPED, CANCELLED = 0, 1, 2, 3, 4, 5
 local FLAG_WAIT, FLAG_WAITING, FLAG_CORRELATED = 1, 2, 4
 local FLAG_ADMITTED, FLAG_HOLDS, FLAG_DETACHED, FLAG_STUCK = 8, 16, 32, 64
 
+-- A clock that is ahead by more than this, ms, is wrong.
+local AHEAD = 1000
+
 local function int(n) return string.format('%.0f', n) end
 
 local function place(number)

@@ -1,7 +1,7 @@
 -- PUMP: a worker tells that it lives, wakes the lanes whose time has come, and admits what has room.
 -- ARGV: 1 worker  2 its slots in this shard, 0 when it leaves  3 ms after which it counts as dead  4 ms that a delivery
 --       may be held by a closed, paused or disabled lane  5 how many lanes to wake  6 how many to admit
---       7 reason of an expired delivery  8 retention of records, ms  9 retention of bodies, ms
+--       7 reason of an expired delivery  8 retention of records, ms  9 retention of bodies, ms  10 the worker's clock, ms
 -- Returns {ms until a lane is to be woken, 1 if there is more to do now, {lane, quiet hours, …} whose next quiet period is
 --          to be told by QUIET, {tickets …}, now in ms, how many deliveries expired}.
 -- Keeps: what it does for a lane depends on the lane's state alone, so any number of workers may do it at once.
@@ -9,6 +9,14 @@ local most = tonumber(ARGV[5])
 local unknown_quiet, more = {}, 0
 local expired = 0
 local budget = 1000 -- deliveries that one call moves or ends by their time: it must not block Redis for long
+
+-- For CLAIM, while it is so and as long as its sign of life counts: by how much the most advanced clock of all is ahead.
+local function tell_ahead()
+  local ahead = tonumber(ARGV[10]) - now
+  if ahead <= AHEAD then return end
+  local most = tonumber(redis.call('GET', p .. 'ahead') or 0)
+  redis.call('SET', p .. 'ahead', int(math.max(ahead, most)), 'PX', ARGV[3])
+end
 
 local function count_slots()
   local total = 0
@@ -27,6 +35,7 @@ local function count_slots()
     end
   end
   local known = shard_flow()
+  tell_ahead()
   if known.slots ~= total or known.age ~= tonumber(ARGV[4]) then
     redis.call('HSET', p .. 'flow', 'slots', int(total), 'age', ARGV[4])
     known.slots, known.age = total, tonumber(ARGV[4])
