@@ -1,6 +1,8 @@
 import type { EventInput } from './api-types.ts';
 import { PublishError } from './errors.ts';
 
+export { PublishError };
+
 /**
  * An event to publish. Its payload is a value, or, to keep every digit of it, JSON text that is sent as it is. Without an
  * `id` it gets one, so that it can be sent again without being published twice.
@@ -17,10 +19,11 @@ export type SealpostEvent = Omit<EventInput, 'payload' | 'deliver_at'> & {
  * the API
  */
 export function eventText(event: SealpostEvent, id: string | undefined): string {
+  if (typeof event !== 'object' || event === null) throw invalid('', 'must be an object');
   const { payload, payloadJson, ...rest } = event;
   if (id !== undefined && rest.id === undefined) rest.id = id;
   const text = payloadJson === undefined ? stringify(payload, 'payload') : checked(payloadJson);
-  // What is neither undefined nor a function is there: a payload that is left out is the API's to refuse, but not to miss.
+  // Undefined, a function or a symbol.
   if (text === undefined) throw invalid('payload', 'is required');
   const head = stringify(rest, '')!;
   return head === '{}' ? `{"payload":${text}}` : `${head.slice(0, -1)},"payload":${text}}`;
