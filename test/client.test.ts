@@ -152,6 +152,25 @@ describe('a stream of events', () => {
     await client.close();
   });
 
+  it('goes on after what was not fit to be sent and has been taken', async () => {
+    const client = clientOf();
+    const taken = Promise.withResolvers<void>();
+    async function* events(): AsyncGenerator<SealpostEvent> {
+      yield event(1);
+      yield { type: 'a', payloadJson: '{' };
+      await taken.promise;
+      yield { type: 'a', payloadJson: '[' };
+      yield event(2);
+    }
+    const codes: (string | undefined)[] = [];
+    for await (const { error } of client.publishAll(events())) {
+      codes.push(error?.code);
+      if (codes.length === 2) taken.resolve();
+    }
+    expect(codes).toEqual([undefined, 'malformed_json', 'malformed_json', undefined]);
+    await client.close();
+  });
+
   it('reads no further ahead than it may, and tells its source when no more results are taken', async () => {
     const client = clientOf();
     let read = 0;

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { BatchResult, PublishedEvent } from './api-types.ts';
 import { fromProblem, PublishError } from './errors.ts';
 import { eventText, type SealpostEvent } from './event-text.ts';
@@ -33,6 +34,10 @@ type Result = BatchResult['results'][number];
 type Entry = { id: string; text: string; result: BulkResult | undefined };
 
 const MAX_UNANSWERED = 2000;
+/** Fewer events than this wait for the linger time before they are written. */
+const WORTH_WRITING = 100;
+/** Characters; a little more than what the API reads at once. */
+const WRITTEN_AT_ONCE = 64 * 1024;
 /** What a single event may be told; any other problem ends the stream, and nothing after it is published. */
 const OF_ONE_EVENT = new Set(['malformed_json', 'invalid_utf8', 'payload_too_large', 'validation_failed']);
 
@@ -218,16 +223,33 @@ class Line {
   /** What is unanswered, and what is read meanwhile, until the stream is over. */
   async #write(stream: Duplex, out: Out): Promise<void> {
     while (!out.over) {
-      const entry = this.#at(out.next);
-      if (entry) {
-        out.next += 1;
-        // What was not fit to be sent has its result.
-        if (!entry.result && !stream.write(entry.text)) await drained(stream);
-      } else if (this.#allRead) {
+      // What was not fit to be sent may have been taken already, when it came first.
+      out.next = Math.max(out.next, this.#answered);
+      const ready = this.#end - out.next;
+      if (ready === 0 && this.#allRead) {
         stream.end();
         return;
-      } else await this.#changed.next();
+      }
+      if (ready === 0) await this.#changed.next();
+      else {
+        // Room comes back event by event: written one by one, each would be a chunk, and a call, of its own.
+        if (ready < WORTH_WRITING && !this.#allRead) await delay(this.#context.settings.lingerMs);
+        const text = this.#nextText(out);
+        if (text !== '' && !out.over && !stream.write(text)) await drained(stream);
+      }
     }
+  }
+
+  /** The next lines to be written, as one text. What was not fit to be sent has its result. */
+  #nextText(out: Out): string {
+    let text = '';
+    while (text.length < WRITTEN_AT_ONCE) {
+      const entry = this.#at(out.next);
+      if (!entry) break;
+      out.next += 1;
+      if (!entry.result) text += entry.text;
+    }
+    return text;
   }
 
   #fail(error: unknown): void {
