@@ -1,10 +1,8 @@
-import { execFileSync, type StdioOptions } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runMain } from '@sealpost/scripts/launcher-error';
-import { heading, type Result, tell, toJson } from './harness/report.ts';
+import { writeFigures } from './harness/machine.ts';
+import { heading, type Result, tell } from './harness/report.ts';
 import { cdnFails } from './lanes/cdn-fails.ts';
 import { closedLane } from './lanes/closed-lane.ts';
 import { hangAndFlood } from './lanes/hang-and-flood.ts';
@@ -65,35 +63,8 @@ await runMain(async () => {
     for (const verdict of result.verdicts) tell(verdict);
     if (!result.verdicts.every(({ ok }) => ok)) process.exitCode = 1;
   }
-  if (values.json !== undefined) await writeJson(values.json, results);
+  if (values.json !== undefined) {
+    await writeFigures(values.json, options.root, { ...options, root: undefined, results });
+  }
 });
 process.exit(); // after an error something may still hold it
-
-async function writeJson(file: string, results: Record<string, Result>): Promise<void> {
-  await mkdir(dirname(file), { recursive: true });
-  await writeFile(file, `${toJson({ ...machine(), ...options, root: undefined, results })}\n`);
-}
-
-function machine(): object {
-  return {
-    date: new Date().toISOString(),
-    commit: commit(),
-    node: process.version,
-    cores: cpus().length,
-    cpu: cpus()[0]?.model,
-  };
-}
-
-/** Undefined where the measured folder is no repository. */
-function commit(): string | undefined {
-  const stdio: StdioOptions = ['ignore', 'pipe', 'ignore'];
-  try {
-    return execFileSync('git', ['describe', '--always', '--dirty'], {
-      cwd: options.root,
-      encoding: 'utf8',
-      stdio,
-    }).trim();
-  } catch {
-    return undefined;
-  }
-}

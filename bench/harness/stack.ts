@@ -81,6 +81,11 @@ export class Stack {
     return stack;
   }
 
+  /** For a process that is given the same Redis and keys. */
+  get env(): NodeJS.ProcessEnv {
+    return this.#env;
+  }
+
   get apiPid(): number {
     return this.#processes[1]!.pid!;
   }

@@ -65,7 +65,7 @@ export async function exactCpuSeconds(pid: number): Promise<number> {
 }
 
 /** User and system time that a process has used. */
-async function cpuSeconds(pid: number): Promise<number> {
+export async function cpuSeconds(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
   // The second field is the command in parentheses and may hold spaces itself.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

@@ -69,6 +69,15 @@ export const apiSettingsSchema = z.object({
     .describe('For tests alone: the step at which the process kills itself.'),
 });
 
+const ingestSchema = apiSettingsSchema.omit({
+  SEALPOST_API_KEYS: true,
+  HOST: true,
+  PORT: true,
+  SEALPOST_BOARD_WRITABLE: true,
+  SEALPOST_METRICS_OPEN: true,
+  SEALPOST_FAULT_POINT: true,
+});
+
 export type Settings = {
   redisUrls: string[];
   /** Keys of the operators. */
@@ -97,16 +106,38 @@ export type Settings = {
   faultPoint: (typeof FAULT_POINTS)[number] | undefined;
 };
 
+/** What the main path goes by, whether an API or a publisher without one runs it. */
+export type IngestSettings = Omit<
+  Settings,
+  'apiKeys' | 'host' | 'port' | 'boardWritable' | 'metricsOpen' | 'faultPoint'
+>;
+
+type Env = Readonly<Record<string, string | undefined>>;
+
 /** @throws SettingsError naming every missing or malformed variable at once */
-export function readApiSettings(env: Readonly<Record<string, string | undefined>>): Settings {
+export function readApiSettings(env: Env): Settings {
   const settings = readSettings(apiSettingsSchema, env);
   return {
-    redisUrls: settings.REDIS_URL,
+    ...ingestSettings(settings),
     apiKeys: settings.SEALPOST_API_KEYS,
-    masterKey: settings.SEALPOST_MASTER_KEY,
-    previousMasterKey: settings.SEALPOST_MASTER_KEY_PREVIOUS,
     host: settings.HOST,
     port: settings.PORT,
+    boardWritable: settings.SEALPOST_BOARD_WRITABLE,
+    metricsOpen: settings.SEALPOST_METRICS_OPEN,
+    faultPoint: settings.SEALPOST_FAULT_POINT,
+  };
+}
+
+/** The same of a publisher without an API, which has no keys and no port. @throws SettingsError */
+export function readPublisherSettings(env: Env): IngestSettings {
+  return ingestSettings(readSettings(ingestSchema, env));
+}
+
+function ingestSettings(settings: z.output<typeof ingestSchema>): IngestSettings {
+  return {
+    redisUrls: settings.REDIS_URL,
+    masterKey: settings.SEALPOST_MASTER_KEY,
+    previousMasterKey: settings.SEALPOST_MASTER_KEY_PREVIOUS,
     shards: settings.SEALPOST_SHARDS,
     allowSubnets: settings.SEALPOST_ALLOW_SUBNETS,
     httpsOnly: settings.SEALPOST_HTTPS_ONLY,
@@ -114,11 +145,8 @@ export function readApiSettings(env: Readonly<Record<string, string | undefined>
     durability: settings.SEALPOST_DURABILITY,
     shedMemory: settings.SEALPOST_SHED_MEMORY,
     shedDepth: settings.SEALPOST_SHED_DEPTH,
-    boardWritable: settings.SEALPOST_BOARD_WRITABLE,
-    metricsOpen: settings.SEALPOST_METRICS_OPEN,
     bodyLimitBytes: settings.SEALPOST_BODY_LIMIT_BYTES,
     otel: otelOf(settings),
     logLevel: settings.LOG_LEVEL,
-    faultPoint: settings.SEALPOST_FAULT_POINT,
   };
 }

@@ -2,26 +2,9 @@ import { once } from 'node:events';
 import { createServer, type Server, STATUS_CODES } from 'node:http';
 import { Server as TcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { AddressPolicy, inputParser, Keyring, SealpostError } from '@sealpost/core';
-import {
-  checkDurability,
-  checkServer,
-  connect,
-  lookAtRedis,
-  type RedisClient,
-  Shards,
-  whenReady,
-} from '@sealpost/queue';
-import { Expressions } from '@sealpost/sandbox';
-import {
-  adoptFormerApiKeys,
-  Configs,
-  DEFAULT_APP,
-  Deliveries,
-  Events,
-  ensureApp,
-  Idempotency,
-} from '@sealpost/store';
+import { SealpostError } from '@sealpost/core';
+import { connect, lookAtRedis, type RedisClient, whenReady } from '@sealpost/queue';
+import { adoptFormerApiKeys, DEFAULT_APP, ensureApp, Idempotency } from '@sealpost/store';
 import {
   createLogger,
   createMetrics,
@@ -42,9 +25,7 @@ import { taskflowRoutes } from './dialects/taskflow/routes.ts';
 import { Authenticator } from './http/authenticate.ts';
 import { presentProblem } from './http/problem.ts';
 import type { Route } from './http/route.ts';
-import { FirstAttempts } from './ingest/await-first-attempts.ts';
-import { PublishEvents } from './ingest/publish-events.ts';
-import { ShedLoad } from './ingest/shed-load.ts';
+import { createIngest } from './ingest/create-ingest.ts';
 import { OutboxRelay } from './outbox/relay-outbox.ts';
 import { Readiness } from './readiness.ts';
 import { appRoutes } from './routes/apps.ts';
@@ -142,57 +123,20 @@ async function createServices(
   client: RedisClient,
   onRedisError: (error: Error) => void,
 ): Promise<Services> {
-  const keyring = Keyring.fromMasterKeys(settings.masterKey, settings.previousMasterKey);
-  for (const warning of await checkServer(client, { keyring })) logger.warn(warning);
-  for (const warning of await adoptFormerApiKeys(client, keyring)) logger.warn(warning);
-  const { barrier, warnings } = await checkDurability(client, settings.durability);
-  for (const warning of warnings) logger.warn(warning);
-
-  const shards = new Shards(client);
-  const configs = new Configs({ shards, keyring, shardsForNewApps: settings.shards });
-  const policy = new AddressPolicy(settings.allowSubnets);
-  const parser = inputParser({ httpsOnly: settings.httpsOnly, policy });
-  const events = new Events();
-  const deliveries = new Deliveries();
-  const firstAttempts = new FirstAttempts(() => connect(settings.redisUrls, 'background', onRedisError));
-  const expressions = new Expressions();
-  const shed = new ShedLoad({ client, memoryShare: settings.shedMemory, depth: settings.shedDepth, logger });
-  const publish = new PublishEvents({
-    shards,
-    configs,
-    events,
-    deliveries,
-    keyring,
-    firstAttempts,
-    expressions,
-    retention: settings.retention,
-    barrier,
-    shed,
-    fault: (step) => {
-      if (step === settings.faultPoint) process.kill(process.pid, 'SIGKILL');
-    },
-    logger,
-    instruments: metrics.instruments,
-    tracing,
-  });
-  const idempotency = new Idempotency(keyring);
-  return {
+  const ingest = await createIngest({
     settings,
+    client,
     logger,
     metrics,
     tracing,
-    keyring,
-    policy,
-    parser,
-    shards,
-    configs,
-    events,
-    deliveries,
-    idempotency,
-    publish,
-    firstAttempts,
-    expressions,
-  };
+    onRedisError,
+    fault: (step) => {
+      if (step === settings.faultPoint) process.kill(process.pid, 'SIGKILL');
+    },
+  });
+  const { keyring } = ingest;
+  for (const warning of await adoptFormerApiKeys(client, keyring)) logger.warn(warning);
+  return { ...ingest, settings, logger, metrics, tracing, idempotency: new Idempotency(keyring) };
 }
 
 function allRoutes(services: Services, readiness: Readiness): Route[] {

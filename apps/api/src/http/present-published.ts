@@ -2,7 +2,7 @@ import { STATUSES } from '@sealpost/core';
 import { z } from 'zod';
 import type { BatchResult } from '../ingest/publish-batch.ts';
 import type { Published } from '../ingest/published-event.ts';
-import { presentProblem } from './problem.ts';
+import { presentProblem, problemAnswer } from './problem.ts';
 
 export const publishedAnswer = z
   .object({
@@ -23,7 +23,7 @@ export const batchAnswer = z
         z.object({
           status: z.int().describe('As if it had been published alone.'),
           event: publishedAnswer.optional(),
-          problem: z.record(z.string(), z.unknown()).optional(),
+          problem: problemAnswer.optional(),
         }),
       )
       .describe('One for each event, in order.'),

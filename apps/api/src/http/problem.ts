@@ -86,7 +86,8 @@ function endAfterBody(request: Request, response: Response, json: string): void 
   request.on('end', end).on('close', end).resume();
 }
 
-function toSealpostError(error: unknown): SealpostError {
+/** What of the catalog an error is. */
+export function toSealpostError(error: unknown): SealpostError {
   if (error instanceof SealpostError) return error;
   if (isUnavailable(error)) {
     return new SealpostError('queue_unavailable', 'Redis cannot be reached or takes no writes; try again.', {

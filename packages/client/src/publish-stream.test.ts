@@ -1,0 +1,96 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, it, onTestFinished } from 'vitest';
+import { SealpostClient, type SealpostEvent } from './index.ts';
+
+type Line = { id: string };
+
+/** Takes streams of lines; `answer` says what to write upon a line of the n-th stream, if anything. */
+async function fakeStreams(answer: (line: Line, n: number) => string | undefined) {
+  const streams: string[][] = [];
+  const server = createServer((request, response) => {
+    const ids: string[] = [];
+    streams.push(ids);
+    const n = streams.length;
+    let open = '';
+    let silent = false;
+    request.on('data', (chunk) => {
+      const lines = (open + chunk).split('\n');
+      open = lines.pop()!;
+      for (const line of lines.map((text) => JSON.parse(text) as Line)) {
+        ids.push(line.id);
+        const text = answer(line, n);
+        if (text === 'silence') silent = true;
+        else if (text === 'cut') response.write('', () => response.destroy());
+        else if (text && !response.destroyed) {
+          if (!response.headersSent) response.writeHead(202, { 'content-type': 'application/x-ndjson' });
+          response.write(`${text}\n`);
+        }
+      }
+    });
+    request.on('end', () => silent || response.end()).on('error', () => {});
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const client = new SealpostClient({ url, key: 'k', timeoutMs: 300, lingerMs: 1 });
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+    return client.close({ withinMs: 0 });
+  });
+  return { streams, client };
+}
+
+const ok = ({ id }: Line) => JSON.stringify({ status: 202, event: { id, deliveries: [] } });
+const ender = (status: number, code: string) =>
+  JSON.stringify({ status, problem: { status, code, detail: code } });
+const events = (count: number): SealpostEvent[] =>
+  Array.from({ length: count }, (_, n) => ({ id: `e${n}`, type: 'a', payload: n }));
+
+async function idsOf(client: SealpostClient, source: Iterable<SealpostEvent> | AsyncIterable<SealpostEvent>) {
+  const ids: string[] = [];
+  for await (const { id, error } of client.publishAll(source)) ids.push(error ? `${id} ${error.code}` : id);
+  return ids;
+}
+
+const IDS = ['e0', 'e1', 'e2', 'e3', 'e4'];
+
+it.each([
+  ['that breaks off', 'cut'],
+  ['on which nothing comes', 'silence'],
+  ['that ends with a transient problem', ender(503, 'queue_unavailable')],
+])('a stream %s is followed by another, with what has no result', async (_, trouble) => {
+  let troubled = false;
+  const { streams, client } = await fakeStreams((line, n) => {
+    if (n === 1 && (line.id === 'e2' || troubled)) {
+      troubled = true;
+      return trouble;
+    }
+    return ok(line);
+  });
+  expect(await idsOf(client, events(5))).toEqual(IDS);
+  expect(streams).toHaveLength(2);
+  expect(streams[1]).toEqual(['e2', 'e3', 'e4']);
+});
+
+it('a stream that ends with a problem for good ends it all, after the results that came before', async () => {
+  const { streams, client } = await fakeStreams((line) =>
+    line.id === 'e2' ? ender(404, 'app_not_found') : ok(line),
+  );
+  const results = client.publishAll(events(5));
+  expect([(await results.next()).value?.id, (await results.next()).value?.id]).toEqual(['e0', 'e1']);
+  await expect(results.next()).rejects.toMatchObject({ code: 'app_not_found', status: 404 });
+  expect(streams).toHaveLength(1);
+});
+
+it('a source that is slow outlives a stream that was idle for too long', async () => {
+  const { streams, client } = await fakeStreams(ok);
+  async function* slow() {
+    yield* events(2);
+    await expect.poll(() => streams.length).toBe(1);
+    await new Promise((resolve) => setTimeout(resolve, 900)); // three times as long as a stream may be silent
+    yield* events(5).slice(2);
+  }
+  expect(await idsOf(client, slow())).toEqual(IDS);
+  expect(streams).toEqual([IDS.slice(0, 2), IDS.slice(2)]);
+});

@@ -1,0 +1,41 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { PublishError } from './errors.ts';
+import type { Settings } from './options.ts';
+import { retryDelayMs } from './retry-delay.ts';
+
+/** The tries at one thing, until it has been tried for long enough. */
+export class Retry {
+  readonly #settings: Pick<Settings, 'retryForMs' | 'onRetry'>;
+  readonly #signal: AbortSignal;
+  #attempt = 0;
+  #since = performance.now();
+
+  constructor(settings: Pick<Settings, 'retryForMs' | 'onRetry'>, signal: AbortSignal) {
+    this.#settings = settings;
+    this.#signal = signal;
+  }
+
+  /** It goes on: what fails next is another trouble. */
+  progress(): void {
+    this.#attempt = 0;
+    this.#since = performance.now();
+  }
+
+  /**
+   * Waits before the next try. Resolves to the error when it is for good, or there is no time left for another try.
+   * @throws the signal's reason when it is aborted
+   */
+  async after(error: PublishError, events: number): Promise<PublishError | undefined> {
+    if (!error.isTransient) return error;
+    this.#attempt += 1;
+    const { code, retryAfterSeconds } = error;
+    const delayMs = retryDelayMs({ attempt: this.#attempt, retryAfterSeconds, random: Math.random() });
+    if (performance.now() + delayMs > this.#since + this.#settings.retryForMs) return error;
+    const { onRetry } = this.#settings;
+    const attempt = this.#attempt;
+    // What it throws is its own fault, and must not be the events'.
+    if (onRetry) queueMicrotask(() => onRetry({ attempt, delayMs, code, events }));
+    await delay(delayMs, undefined, { signal: this.#signal }).catch(() => this.#signal.throwIfAborted());
+    return undefined;
+  }
+}
