@@ -70,7 +70,7 @@ it('API and worker say that they are not ready, though alive, while Redis is awa
   };
   for (const { name, begin, end } of FAULTS) {
     await begin(stack);
-    await waitFor(() => all(503), { describe: `both to be unready while Redis ${name}`, timeoutMs: 5000 });
+    await waitFor(() => all(503), { describe: `both to be unready while Redis ${name}`, timeoutMs: 10_000 });
     expect(await Promise.all(both.map((app) => status(app, '/livez')))).toEqual([200, 200]);
     await end(stack);
     await waitFor(() => all(200), { describe: `both to be ready after Redis ${name}`, timeoutMs: 40_000 });

@@ -76,7 +76,7 @@ it('a full Redis refuses new events, its worker pauses, and both go on when ther
   await stack.redis.client.config('SET', 'maxmemory', '0');
   await waitFor(async () => (await publish()).status === 202, { describe: 'publishing to work again' });
   await receiver.waitForRequests(2, { timeoutMs: 20_000 });
-  expect(await readyz()).toBe(200);
+  await waitFor(async () => (await readyz()) === 200, { describe: 'the worker to be ready' });
 });
 
 it('connections to Redis that are dead without a word are given up, and all goes on over new ones', async () => {

@@ -2,17 +2,19 @@ import { isUnavailable, type RedisClient } from './connection.ts';
 
 /** Redis is asked at most this often, ms, however many ask us. */
 const FRESH_MS = 1000;
-/** No answer within this, ms: whoever asks us waits hardly longer. */
-const PATIENCE_MS = 2000;
+/** Whoever asks us waits no longer than this, ms; then what was last known is told. */
+const WAIT_MS = 500;
+/** A Redis that has not answered for so long, ms, hangs. One that is only busy, as under overload, does its work. */
+const PATIENCE_MS = 5000;
 
 /** Whether Redis answers and takes writes, as readiness tells it. A connection that looks alive proves neither. */
 export class WriteProbe {
   readonly #client: RedisClient;
   /** Monotonic: the machine's clock may be set back. */
   #askedAt = Number.NEGATIVE_INFINITY;
-  #last: Promise<string | undefined> = Promise.resolve(undefined);
+  #last: string | undefined;
   /** The write that has yet to be answered: a Redis that hangs gets no second one. */
-  #asking: Promise<string | undefined> | undefined;
+  #asking: Promise<void> | undefined;
 
   constructor(client: RedisClient) {
     this.#client = client;
@@ -22,23 +24,16 @@ export class WriteProbe {
   async trouble(): Promise<string | undefined> {
     // What is written now would wait until it is back.
     if (this.#client.status !== 'ready') return 'Redis cannot be reached, or is loading its data';
-    const now = performance.now();
-    if (now - this.#askedAt > FRESH_MS) {
-      this.#askedAt = now;
-      this.#last = this.#withPatience();
+    if (!this.#asking && performance.now() - this.#askedAt > FRESH_MS) {
+      this.#askedAt = performance.now();
+      this.#asking = this.#ask().then((trouble) => {
+        this.#last = trouble;
+        this.#asking = undefined;
+      });
     }
+    if (this.#asking) await atMost(WAIT_MS, this.#asking);
+    if (this.#asking && performance.now() - this.#askedAt > PATIENCE_MS) return 'Redis does not answer';
     return this.#last;
-  }
-
-  async #withPatience(): Promise<string | undefined> {
-    this.#asking ??= this.#ask().finally(() => {
-      this.#asking = undefined;
-    });
-    const late = Promise.withResolvers<string>();
-    const timer = setTimeout(() => late.resolve('Redis does not answer'), PATIENCE_MS);
-    const answer = await Promise.race([this.#asking, late.promise]);
-    clearTimeout(timer);
-    return answer;
   }
 
   async #ask(): Promise<string | undefined> {
@@ -50,4 +45,11 @@ export class WriteProbe {
       return 'Redis refuses to write'; // a password or a permission that was taken away, for one
     }
   }
+}
+
+async function atMost(ms: number, waitedFor: Promise<void>): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, ms);
+  await Promise.race([waitedFor, late.promise]);
+  clearTimeout(timer);
 }
