@@ -67,10 +67,12 @@ describe('metrics', () => {
       ],
     };
     await stack.client.post(`${tenant.path}/events/batch`, batch);
+    expect((await stack.client.post('/compat/flock/artifacts', { nothing: 1 })).status).toBe(422);
+    await fetch(stack.api.url + tenant.path, { method: 'PROPFIND' });
 
     expect(await api('sealpost_events_accepted_total')).toBe(2);
     expect(await api('sealpost_events_duplicate_total')).toBe(1);
-    expect(await api('sealpost_events_refused_total', { code: 'validation_failed' })).toBe(2);
+    expect(await api('sealpost_events_refused_total', { code: 'validation_failed' })).toBe(3);
     expect(await api('sealpost_deliveries_created_total')).toBe(6);
     const skipped = { status: 'skipped', reason: 'endpoint_disabled' };
     expect(await api('sealpost_deliveries_total', skipped)).toBe(2);
@@ -78,6 +80,9 @@ describe('metrics', () => {
     const published = { method: 'POST', route, status: '202' };
     expect(await api('sealpost_http_request_duration_seconds', published)).toBe(2);
     expect(await api('sealpost_http_request_duration_seconds', { route, status: '422' })).toBe(1);
+
+    const unusual = { method: '_OTHER', route: '/v1/apps/:app', status: '405' };
+    expect(await api('sealpost_http_request_duration_seconds', unusual)).toBe(1);
 
     await waitFor(async () => (await worker('sealpost_deliveries_total')) === 4, { describe: 'four to end' });
     expect(await worker('sealpost_attempts_total', { outcome: 'success', reason: 'none' })).toBe(2);

@@ -93,11 +93,11 @@ export class TestShard {
   /** An event with `count` deliveries of which each is `of`, or with those `of` lists. */
   async publish(
     count = 1,
-    overrides: Partial<Acceptance> & { lane?: string } = {},
+    overrides: Partial<Acceptance> & { lane?: string; deliverAt?: number } = {},
     of: Partial<DeliveryRecord> | Partial<DeliveryRecord>[] = {},
   ): Promise<{ number: number; result: AcceptResult }> {
     const number = overrides.number ?? (await new Numbers(this.shard).take(Math.max(1, count)));
-    const { lane, ...acceptance } = overrides;
+    const { lane, deliverAt, ...acceptance } = overrides;
     const each = Array.isArray(of) ? of : Array.from({ length: count }, () => of);
     const result = await accept(this.shard, {
       app: APP,
@@ -112,6 +112,7 @@ export class TestShard {
         i: acceptance.ownId,
         c: acceptance.correlationId,
         l: lane,
+        da: deliverAt,
       }),
       body: '{"x":1}',
       deliveries: each.map((delivery) => record({ event: number, ...delivery })),

@@ -13,6 +13,7 @@ import {
   type Otel,
   startOtel,
   type Tracing,
+  watchReadiness,
   watchRedis,
 } from '@sealpost/telemetry';
 import { ADMIN_PATH, adminRouter } from './admin/admin-router.ts';
@@ -81,7 +82,8 @@ async function main(): Promise<void> {
     },
   };
   await ensureApp(services.configs, services.keyring, DEFAULT_APP, Date.now());
-  watchReadiness(services, readiness);
+  watchRedis(metrics, () => lookAtRedis(services.shards));
+  watchReadiness(metrics, () => readiness.notReady());
   const authenticator = new Authenticator(services, settings.apiKeys);
   const { keyring, shards } = services;
   const board = adminRouter({ keyring, shards, authenticator, writable: settings.boardWritable, logger });
@@ -105,14 +107,6 @@ async function main(): Promise<void> {
   const relay = new OutboxRelay(services);
   relay.start();
   drainOnSignal(server, readiness, services, relay, client, otel);
-}
-
-/** What the metrics tell of this process and of Redis. */
-function watchReadiness({ metrics, shards }: Services, readiness: Readiness): void {
-  watchRedis(metrics, () => lookAtRedis(shards));
-  metrics.beforeRead(async () => {
-    metrics.instruments.ready.set((await readiness.notReady()) === undefined ? 1 : 0);
-  });
 }
 
 async function createServices(

@@ -18,6 +18,7 @@ import {
   type Logger,
   startOtel,
   type Tracing,
+  watchReadiness,
   watchRedis,
 } from '@sealpost/telemetry';
 import { readWorkerSettings, type WorkerSettings } from './config.ts';
@@ -99,8 +100,8 @@ async function main(): Promise<void> {
     return server.trouble ?? probe.trouble();
   };
   watchRedis(metrics, () => lookAtRedis(shards));
+  watchReadiness(metrics, notReady);
   metrics.beforeRead(async () => {
-    metrics.instruments.ready.set((await notReady()) === undefined ? 1 : 0);
     metrics.instruments.deliveriesDetached.set(server.detached);
   });
   const health = createHealthServer({ notReady, metrics: metrics.text });

@@ -50,15 +50,17 @@ describe('open deliveries are counted', () => {
     expect((await look()).open).toEqual({ pending: 2, retrying: 1 });
   });
 
-  it('anew only once where there are too many apps to do so often, also if something was counted before', async () => {
+  it('anew only at first where there are too many apps to do so often: until an upgrade is through', async () => {
     await test.publish(3);
     await test.redis.client.hset(test.shard.key('flow'), 'pe', 1); // an older version has not counted the others
     const many = Array.from({ length: 10_001 }, (_, i) => [`app${i}`, `0:${i === 0 ? APP : i + 100}`]);
     await test.redis.client.hset('sp:apps', Object.fromEntries(many));
     expect(await recountOpen(test.shard)).toBe(2);
-    await test.redis.client.del(test.shard.key('recount:turn'));
-    await test.redis.client.hset(test.shard.key('flow'), 'pe', 7);
-    expect(await recountOpen(test.shard)).toBeUndefined();
+    for (const wrong of [4, undefined]) {
+      await test.redis.client.del(test.shard.key('recount:turn'));
+      await test.redis.client.hset(test.shard.key('flow'), 'pe', 7);
+      expect(await recountOpen(test.shard)).toBe(wrong);
+    }
     expect((await look()).open.pending).toBe(7);
   });
 
@@ -87,6 +89,15 @@ describe('the oldest open delivery', () => {
     within((await look()).oldestOpenMs, HOUR_MS / 2);
   });
 
+  it('counts from its deliver_at, also when its first attempt has failed', async () => {
+    const { number } = await test.publish(1, { deliverAt: Date.now() - HOUR_MS }, aged(DAY_MS, -HOUR_MS));
+    await test.claim(number);
+    await test.fail(number);
+    const { oldestOpenMs } = await look();
+    expect(oldestOpenMs).toBeGreaterThan(HOUR_MS - 2000);
+    expect(oldestOpenMs).toBeLessThan(DAY_MS / 2);
+  });
+
   it('is found beyond buckets in which nothing is open, which are not looked at again', async () => {
     await test.redis.client.set(test.shard.key('n'), 128 * 3000);
     await test.publish(1, { number: 128 * 2000 + 5 }, aged(HOUR_MS));
@@ -108,6 +119,16 @@ describe('the oldest open delivery', () => {
     expect(await flow('fb')).toBe('0');
     expect((await look()).oldestOpenMs).toBeGreaterThan(DAY_MS - 1000);
   });
+});
+
+it('a late event that is wider than a bucket is looked for from its first bucket on', async () => {
+  await test.redis.client.set(test.shard.key('n'), 128 * 100);
+  await test.publish(1, { number: 128 * 90 });
+  await look();
+  for (const bucket of [80, 70, 60, 50, 40, 30]) {
+    await test.publish(128 * 5, { number: 128 * bucket });
+    expect(await flow('fb')).toBe(String(bucket));
+  }
 });
 
 describe('the oldest delivery that may be sent now', () => {

@@ -30,8 +30,12 @@ const STRETCH = 500;
 const MOST_CALLS = 20;
 /** RECOUNT is made by one of all workers, this often, seconds. */
 const RECOUNT_SECONDS = 3600;
-/** It is one step, of about 2.5 µs an app: where there are more, only what was never counted is. */
+/**
+ * It is one step, of about 2.5 µs an app: where there are more, it is made only so often. Not once: the first new worker of
+ * an upgrade makes it, while processes that do not count still run.
+ */
 const MOST_RECOUNTED = 10_000;
+const LARGE_RECOUNTS = 2;
 const NOT_FOUND_YET = -2;
 
 /** Open deliveries of a shard: one small read, however many there are. */
@@ -121,8 +125,10 @@ export async function recountOpen(shard: Shard): Promise<number | undefined> {
   if (turn !== 'OK') return undefined;
   const apps = await shard.client.hvals(DIRECTORY.apps);
   const owners = apps.map((place) => place.split(':')).filter(([number]) => Number(number) === shard.number);
-  if (owners.length > MOST_RECOUNTED && (await shard.client.hexists(shard.key('flow'), 'rc')))
-    return undefined;
+  if (owners.length > MOST_RECOUNTED) {
+    const made = Number(await shard.client.hget(shard.key('flow'), 'rc'));
+    if (made >= LARGE_RECOUNTS) return undefined;
+  }
   const reply = (await shard.run(
     'recount',
     owners.map(([, owner]) => owner!),

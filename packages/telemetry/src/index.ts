@@ -6,3 +6,4 @@ export * from './semantic-conventions.ts';
 export { type Otel, startOtel } from './start-otel.ts';
 export * from './trace-context.ts';
 export * from './tracing.ts';
+export * from './watch-readiness.ts';

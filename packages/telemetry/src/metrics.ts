@@ -4,6 +4,8 @@
  * has an endpoint, a URL or an app: there may be any number of them.
  */
 
+import type { ErrorCode, Reason } from '@sealpost/core';
+
 export type Role = 'api' | 'worker';
 
 export type MetricSpec = {
@@ -13,6 +15,8 @@ export type MetricSpec = {
   labels: readonly string[];
   /** Upper bounds of a histogram's buckets. */
   buckets?: readonly number[];
+  /** Series of a counter that are there from the start, with 0: `increase()` does not see with what a series begins. */
+  begins?: readonly Readonly<Record<string, string>>[];
   /** Which processes have it. What is told of all of Redis is the same wherever it is read: take the maximum, not the sum. */
   of: readonly Role[];
 };
@@ -29,6 +33,43 @@ const ATTEMPT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10
 const LATENCY_BUCKETS = [
   0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800, 7200, 43_200, 259_200,
 ] as const;
+
+/** Why an attempt fails. */
+const FAILURES: Reason[] = [
+  'http_status',
+  'timeout',
+  'connection_failed',
+  'dns_failed',
+  'tls_failed',
+  'address_blocked',
+  'response_invalid',
+];
+/** Why a delivery ends so. */
+const ENDS: Record<'delivered' | 'dead' | 'skipped' | 'cancelled', Reason[]> = {
+  delivered: ['none'],
+  dead: [
+    ...FAILURES,
+    'retries_exhausted',
+    'seal_invalid',
+    'payload_expired',
+    'https_required',
+    'config_invalid',
+    'unacceptable_url',
+    'worker_lost',
+    'expired',
+    'transform_failed',
+  ],
+  skipped: ['endpoint_disabled', 'rate_limited', 'quiet_hours', 'filtered', 'filter_failed'],
+  cancelled: ['endpoint_deleted', 'app_deleted', 'cancelled_by_request'],
+};
+/** Refusals for which the fault is on this side. */
+const REFUSALS: ErrorCode[] = [
+  'overloaded',
+  'queue_unavailable',
+  'not_durable',
+  'config_invalid',
+  'internal_error',
+];
 
 export const METRICS = {
   eventsAccepted: {
@@ -50,6 +91,7 @@ export const METRICS = {
     type: 'counter',
     help: 'Events of a batch, or whole requests to publish, that were refused, by the code of the problem.',
     labels: ['code'],
+    begins: REFUSALS.map((code) => ({ code })),
     of: API,
   },
   deliveriesCreated: {
@@ -64,6 +106,10 @@ export const METRICS = {
     type: 'counter',
     help: 'HTTP POSTs to receivers, by outcome (success, failure) and why they failed.',
     labels: ['outcome', 'reason'],
+    begins: [
+      { outcome: 'success', reason: 'none' },
+      ...FAILURES.map((reason) => ({ outcome: 'failure', reason })),
+    ],
     of: WORKER,
   },
   deliveriesEnded: {
@@ -71,6 +117,9 @@ export const METRICS = {
     type: 'counter',
     help: 'Deliveries that ended, by status (delivered, dead, skipped, cancelled) and reason. One that is sent again by hand ends again.',
     labels: ['status', 'reason'],
+    begins: Object.entries(ENDS).flatMap(([status, reasons]) =>
+      reasons.map((reason) => ({ status, reason })),
+    ),
     of: BOTH,
   },
   retries: {

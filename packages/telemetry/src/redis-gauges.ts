@@ -1,5 +1,6 @@
 import type { Gauge } from 'prom-client';
 import type { Role } from './metrics.ts';
+import { afterPatience } from './patience.ts';
 import type { Metrics } from './registry.ts';
 
 /** How much there is to do in Redis, and how old it is; ms and bytes. */
@@ -18,12 +19,10 @@ export type RedisPicture = {
 
 /** Redis is looked at at most this often, ms, however many read. */
 const FRESH_MS = 5000;
-/** Whoever reads waits this long at most, ms: a Redis that is away must not keep the other metrics from being read. */
-const PATIENCE_MS = 1000;
 
 /**
  * Sets the gauges that tell of all of Redis when metrics are read. While Redis does not answer they have no value at all,
- * rather than an old one.
+ * rather than an old one; who reads the others waits a second at most.
  */
 export function watchRedis(
   metrics: Pick<Metrics<Role>, 'instruments' | 'beforeRead'>,
@@ -47,12 +46,6 @@ export function watchRedis(
     if (looking && (await Promise.race([looking, afterPatience()])) === 'late') {
       clearGauges(metrics.instruments);
     }
-  });
-}
-
-function afterPatience(): Promise<'late'> {
-  return new Promise((resolve) => {
-    setTimeout(() => resolve('late'), PATIENCE_MS).unref();
   });
 }
 

@@ -69,9 +69,16 @@ function collectProcessMetrics(registry: Registry): void {
   }
 }
 
-function createInstrument({ name, help, type, labels, buckets }: MetricSpec, registry: Registry): unknown {
+function createInstrument(
+  { name, help, type, labels, buckets, begins = [] }: MetricSpec,
+  registry: Registry,
+): unknown {
   const options = { name, help, labelNames: [...labels], registers: [registry] };
-  if (type === 'counter') return new Counter(options);
+  if (type === 'counter') {
+    const counter = new Counter(options);
+    for (const series of begins) counter.inc(series, 0);
+    return counter;
+  }
   if (type === 'gauge') return new Gauge(options);
   return new Histogram({ ...options, buckets: [...(buckets ?? [])] });
 }

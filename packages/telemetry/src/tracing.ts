@@ -61,7 +61,7 @@ export class Tracing {
     return context && { span, context, fromProducer: producer !== undefined };
   }
 
-  /** Whether it is kept with an event: 45 bytes each, so only where somebody will ask for it. */
+  /** Whether it is kept with an event: 42 bytes each, so only where somebody will ask for it. */
   isKept({ context, fromProducer }: RequestTrace): boolean {
     return fromProducer || isSampled(context);
   }

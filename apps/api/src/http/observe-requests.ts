@@ -9,6 +9,7 @@ import {
   type Span,
   SpanKind,
   type Tracing,
+  VALUE,
 } from '@sealpost/telemetry';
 import type { Request, RequestHandler, Response } from 'express';
 
@@ -18,6 +19,9 @@ const CLIENT_GONE = 499;
 const NO_ROUTE = 'none';
 /** Asked for again and again by machines: no spans, and no lines in the log, of these. */
 const PROBES = new Set(['/livez', '/readyz', '/metrics']);
+
+/** Those that a label names: any other is but a client's choice, and Node takes dozens. */
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 
 type Options = {
   instruments: Pick<Instruments<'api'>, 'requestDuration'>;
@@ -37,7 +41,7 @@ export function observeRequests({ instruments, tracing, logger, adminPath }: Opt
     response.once('close', () => {
       const seconds = (performance.now() - start) / 1000;
       const ended = {
-        method: request.method,
+        method: methodOf(request),
         route: routeOf(request, adminPath),
         status: statusOf(response),
       };
@@ -53,7 +57,7 @@ function startTrace(tracing: Tracing, request: Request, response: Response): Spa
   if (PROBES.has(request.path)) return undefined;
   // The route, with which the name ends, is not known yet.
   const headers = request.headers as { traceparent?: string; tracestate?: string };
-  const trace = tracing.startRequest(request.method, SpanKind.SERVER, headers);
+  const trace = tracing.startRequest(methodOf(request), SpanKind.SERVER, headers);
   if (!trace) return undefined;
   const { span, ...ofRequest } = trace;
   response.locals.trace = ofRequest;
@@ -103,6 +107,10 @@ function logRequest(
     },
     'request',
   );
+}
+
+function methodOf({ method }: Request): string {
+  return METHODS.has(method) ? method : VALUE.other;
 }
 
 function statusOf(response: Response): number {

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { SealpostError } from '@sealpost/core';
 
 /** Lines published together: enough to share round trips, few enough to bound memory. */
 const CHUNK_LINES = 100;
@@ -10,11 +11,12 @@ export type Line = Buffer | 'too_long';
 /**
  * The lines of a stream that are not blank, in chunks as they come; the stream is not read on while a chunk is being
  * worked on, so a fast producer is slowed down to what Redis takes.
+ * @throws SealpostError malformed_request: the stream broke off
  */
 export async function* chunksOfLines(stream: Readable, maxLineBytes: number): AsyncGenerator<Line[]> {
   const open = new OpenLine(maxLineBytes);
   let lines: Line[] = [];
-  for await (const bytes of stream as AsyncIterable<Buffer>) {
+  for await (const bytes of bytesOf(stream)) {
     let start = 0;
     for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
       open.add(bytes.subarray(start, end));
@@ -32,6 +34,15 @@ export async function* chunksOfLines(stream: Readable, maxLineBytes: number): As
   }
   const last = open.end();
   if (last) yield [last];
+}
+
+/** A client that goes away is no fault of this side. */
+async function* bytesOf(stream: Readable): AsyncGenerator<Buffer> {
+  try {
+    yield* stream as AsyncIterable<Buffer>;
+  } catch (error) {
+    throw new SealpostError('malformed_request', 'The body broke off.', { cause: error });
+  }
 }
 
 /** The line that is being read; never holds more than one may have. */

@@ -11,9 +11,10 @@ export class DeliveryCounts {
   }
 
   /** A POST begins. @param now ms epoch */
-  begins(delivery: DeliveryRecord, event: EventRecord, now: number): void {
+  begins({ attempts, createdAt, dueAt }: DeliveryRecord, now: number): void {
     this.#to.deliveriesInFlight.inc();
-    if (delivery.attempts === 0) this.#to.firstAttemptDelay.observe(secondsSince(delivery, event, now));
+    // Due is also from when it was asked for by hand: one that was skipped or cancelled, and is sent later after all.
+    if (attempts === 0) this.#to.firstAttemptDelay.observe(secondsBetween(Math.max(createdAt, dueAt), now));
   }
 
   /** It has ended; without an outcome, because this process has to go. */
@@ -40,7 +41,7 @@ export class DeliveryCounts {
     }
     this.ended(settled.status, settled.reason);
     if (settled.status === 'delivered' && event)
-      this.#to.deliveryLatency.observe(secondsSince(delivery, event, now));
+      this.#to.deliveryLatency.observe(secondsBetween(Math.max(delivery.createdAt, event.da ?? 0), now));
   }
 
   ended(status: DeliveryStatus, reason: Reason, count = 1): void {
@@ -52,7 +53,7 @@ export class DeliveryCounts {
   }
 }
 
-/** Since it could first be sent. Another process' clock may be ahead. */
-function secondsSince({ createdAt }: DeliveryRecord, { da = 0 }: EventRecord, now: number): number {
-  return Math.max(0, now - Math.max(createdAt, da)) / 1000;
+/** Another process' clock may be ahead. */
+function secondsBetween(start: number, end: number): number {
+  return Math.max(0, end - start) / 1000;
 }

@@ -272,15 +272,18 @@ async function attempt(
     timeoutMs: request.timeoutMs,
     averageMs: claimed.averageMs,
   });
-  const trace = await startAttempt(
-    options.tracing,
-    shard,
-    { ...attempted, event },
-    delivery.event,
-    destination,
-    request,
-  );
-  options.counts.begins(delivery, event, options.now());
+  const trace =
+    event.tc === undefined
+      ? undefined
+      : await startAttempt(
+          options.tracing,
+          shard,
+          { ...attempted, event },
+          delivery.event,
+          destination,
+          request,
+        );
+  options.counts.begins(delivery, options.now());
   let outcome: AttemptOutcome | undefined;
   try {
     outcome = await options.http.post({ ...request, signal: options.stop });

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { type AttemptOutcome, formatId } from '@sealpost/core';
 import { type EventRecord, eventId, readFirstSpan, type Settlement, type Shard } from '@sealpost/queue';
 import {
@@ -110,9 +111,15 @@ function ofReceiver(text: string) {
   };
 }
 
+/** Redis has this long to tell of the first attempt, ms: the request has been signed with its time. */
+const LINK_MS = 500;
+
 /** Failure policy: a link is not worth a delivery; if Redis does not give it, there is none. */
 async function linksToFirst(shard: Shard, { number }: Attempted, { traceId, traceFlags }: TraceContext) {
-  const spanId = await readFirstSpan(shard, number).catch(() => undefined);
+  const spanId = await Promise.race([
+    readFirstSpan(shard, number).catch(() => undefined),
+    delay(LINK_MS, undefined, { ref: false }),
+  ]);
   return spanId === undefined ? [] : [{ context: { traceId, spanId, traceFlags, isRemote: true } }];
 }
 

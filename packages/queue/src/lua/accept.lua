@@ -98,15 +98,17 @@ for i = 11, #ARGV do
   records[b][#records[b] + 1] = record
 end
 save_all()
+local first_open = math.huge
 for b, fields in pairs(records) do
   redis.call('HSET', p .. 'd:' .. b, unpack(fields))
   if opened[b] then
     redis.call('HINCRBY', p .. 'd:' .. b, 'o', opened[b])
-    look_from(b, shard_flow().first)
+    first_open = math.min(first_open, tonumber(b))
   elseif tonumber(redis.call('HGET', p .. 'd:' .. b, 'o') or 0) <= 0 then
     schedule_drop('d', b, now + ARGV[9])
   end
 end
+if open > 0 then look_from(int(first_open), shard_flow().first) end
 for status, n in pairs(by_status) do
   redis.call('HINCRBY', p .. 'c:' .. app, status, n)
   if correlation ~= '' then redis.call('HINCRBY', p .. 'k:' .. app .. ':' .. correlation, status, n) end

@@ -8,9 +8,14 @@
 local OPEN_BUCKETS = 64 -- with something open that are looked into: what waits for its deliver_at is not yet due
 local LANES = 100 -- at the head of the turns
 
--- `due`: when it could first have been sent; a delivery that is sent again by hand counts from its acceptance.
-local function due_since(status, created, due)
-  return status == PENDING and math.max(created, due) or created
+-- When it could first have been sent. One that was attempted is due for its retry: only its event knows of a `deliver_at`.
+-- Sent again by hand, it counts from its acceptance.
+local function due_since(bytes, status, oldest)
+  local created, due = struct.unpack('>I6I6', bytes, 25)
+  if status == PENDING then return math.max(created, due) end
+  if oldest and created >= oldest then return created end -- so its event need not be read
+  local event = struct.unpack('>I6', bytes, 11)
+  return math.max(created, event_in(event_of({ event = event })).da or 0)
 end
 
 local function oldest_in(bucket)
@@ -20,8 +25,7 @@ local function oldest_in(bucket)
     local bytes = fields[i + 1]
     local status = #bytes == RECORD_BYTES and string.byte(bytes, 1)
     if status and is_open(status) then
-      local created, due = struct.unpack('>I6I6', bytes, 25)
-      local since = due_since(status, created, due)
+      local since = due_since(bytes, status, oldest)
       if since <= now and (not oldest or since < oldest) then oldest = since end
     end
   end

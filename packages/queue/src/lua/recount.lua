@@ -1,7 +1,7 @@
 -- RECOUNT: sets right what LOOK tells: open deliveries of the whole shard, and its closed lanes.
 -- ARGV: 1 … owner numbers of the shard's apps
 -- Returns {pending before, pending now, retrying before, retrying now}; before: '' where nothing was counted yet. From then
--- on the shard's `flow` has `rc`.
+-- on the shard's `flow` has `rc`, how often that was done.
 -- Keeps: it is one step, so nothing changes while it adds up the counts by app, which are exact. Needed where an older
 -- version has written or still writes, since that does not count for the whole shard.
 local pending, retrying, oldest = 0, 0, math.huge
@@ -32,5 +32,6 @@ if not before[3] then
   local first = math.max(0, math.floor(math.min(oldest, last) / BUCKET) - 64)
   redis.call('HSET', p .. 'flow', 'fb', int(first))
 end
-redis.call('HSET', p .. 'flow', 'pe', int(pending), 're', int(retrying), 'rc', 1)
+redis.call('HSET', p .. 'flow', 'pe', int(pending), 're', int(retrying))
+redis.call('HINCRBY', p .. 'flow', 'rc', 1)
 return { before[1] or '', int(pending), before[2] or '', int(retrying) }

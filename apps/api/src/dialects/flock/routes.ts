@@ -39,6 +39,7 @@ export function flockRoutes(services: Services): Route[] {
         'Answered as soon as it is stored, before any webhook is sent. It goes to `webhook_url`, if there is one, and ' +
         'to all subscribed endpoints of the app.',
       access: 'caller',
+      publishes: true,
       body: artifactInput,
       answers: { 202: { description: 'Stored.', schema: acceptedAnswer } },
       handle: async (context) => {
@@ -60,6 +61,7 @@ export function flockRoutes(services: Services): Route[] {
         'Answered when each webhook has had its first attempt, or after 30 s (`Prefer: wait=N`: N). Those that failed are ' +
         'retried all the same.',
       access: 'caller',
+      publishes: true,
       body: artifactInput,
       answers: { 200: { description: 'Stored; with the webhooks as they are now.', schema: syncAnswer } },
       handle: async (context) => {
