@@ -22,11 +22,11 @@ import {
   watchRedis,
 } from '@sealpost/telemetry';
 import { readWorkerSettings, type WorkerSettings } from './config.ts';
+import { createHttpClient } from './deliver/choose-client.ts';
 import { DeliveryCounts } from './deliver/count-deliveries.ts';
 import { KilledInARow } from './deliver/count-killed.ts';
 import type { DeliverOptions } from './deliver/deliver-job.ts';
 import { Destinations } from './deliver/load-endpoint.ts';
-import { createGotClient } from './deliver/post-delivery.ts';
 import { createHealthServer } from './health.ts';
 import { ShardServer } from './serve-shards.ts';
 
@@ -60,7 +60,7 @@ async function main(): Promise<void> {
   const stop = new AbortController();
   const state = { draining: false, unknownKeyAt: Number.NEGATIVE_INFINITY };
   const shards = new Shards(client);
-  const http = createGotClient({
+  const http = await createHttpClient(settings.httpClient, {
     policy: new AddressPolicy(settings.allowSubnets),
     allowHttp: !settings.httpsOnly,
   });
@@ -107,7 +107,10 @@ async function main(): Promise<void> {
   const health = createHealthServer({ notReady, metrics: metrics.text });
   health.listen(settings.healthPort, settings.host);
   await once(health, 'listening');
-  logger.info({ health: health.address(), slots: settings.concurrency }, 'worker ready');
+  logger.info(
+    { health: health.address(), slots: settings.concurrency, client: settings.httpClient },
+    'worker ready',
+  );
 
   const drain = async (signal: string) => {
     if (state.draining) process.exit(1);

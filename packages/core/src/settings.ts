@@ -56,6 +56,7 @@ export function setting<Value>(expected: string, read: (text: string) => Value |
   return schema.meta({ expected });
 }
 
+/** One of these words. */
 export function oneOf<const Values extends readonly string[]>(values: Values) {
   return setting<Values[number]>(`must be one of ${values.join(', ')}`, (text) =>
     values.find((value) => value === text),

@@ -28,6 +28,11 @@ export class AttemptRecord {
     return this.#stage === 'reading' || (this.#socket?.bytesRead ?? 0) > this.#bytesReadBefore;
   }
 
+  /** True if the response told its length. */
+  get hasLength(): boolean {
+    return this.#headers['content-length'] !== undefined;
+  }
+
   /** A request got its socket: a connected one, or one that has yet to connect. */
   watch(socket: Socket): void {
     this.#socket = socket;

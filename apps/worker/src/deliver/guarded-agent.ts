@@ -31,6 +31,17 @@ type Target = { host?: string | null | undefined };
 export type GuardedAgents = {
   kept: Record<'http:' | 'https:', http.Agent>;
   fresh: Record<'http:' | 'https:', http.Agent>;
+  /**
+   * Begins to connect, for a client that is none of node:http's. Undefined, and `refused` called, where the address is
+   * blocked; what happens later is told by the socket.
+   */
+  connect(
+    protocol: 'http:' | 'https:',
+    target: { host: string; port: number; servername?: string | undefined },
+    refused: (error: Error) => void,
+  ): net.Socket | undefined;
+  /** Whether a connection that falls idle may be kept: all of the client's are counted. */
+  readonly mayKeep: boolean;
   close(): void;
 };
 
@@ -57,7 +68,24 @@ export function createGuardedAgents(options: HttpClientOptions): GuardedAgents {
     },
   };
   const all = [...Object.values(agents.kept), ...Object.values(agents.fresh)];
-  return { ...agents, close: () => all.forEach((agent) => void agent.destroy()) };
+  // What an agent adds by itself to what a request asks for; by `_agentKey` it finds TLS sessions to resume.
+  const bare = { ...common, noDelay: true, keepAlive: true, keepAliveInitialDelay: 1000 };
+  const secure = { ...bare, ...tls, ALPNProtocols: ['http/1.1'] };
+  return {
+    ...agents,
+    connect(protocol, target, refused) {
+      const isSecure = protocol === 'https:';
+      const options = isSecure
+        ? { ...secure, ...target, _agentKey: `${target.host}:${target.port}` }
+        : { ...bare, ...target };
+      const socket = agents.fresh[protocol].createConnection(options, (error) => error && refused(error));
+      return socket as net.Socket | undefined;
+    },
+    get mayKeep() {
+      return guard.mayKeep;
+    },
+    close: () => all.forEach((agent) => void agent.destroy()),
+  };
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   type PostRequest,
 } from './http-client.ts';
 import { isConnectionLost, nameFailure } from './name-failure.ts';
+import { refuseUrl } from './refuse-url.ts';
 
 /** What all posts of a client share. */
 type Shared = { got: Got; agents: GuardedAgents; posts: WeakMap<URL, Post> };
@@ -39,19 +40,11 @@ export function createGotClient(options: HttpClientOptions): HttpClient {
   return {
     async post(request) {
       request.signal?.throwIfAborted();
-      const refusal = refuse(request.url, options.allowHttp);
+      const refusal = refuseUrl(URL.parse(request.url), options.allowHttp);
       return refusal ? new AttemptRecord().outcome(refusal) : new Post(shared, request).run();
     },
     close: () => agents.close(),
   };
-}
-
-function refuse(text: string, allowHttp: boolean): Reason | undefined {
-  const url = URL.parse(text);
-  if (!url || url.username || url.password) return 'unacceptable_url';
-  if (url.protocol === 'https:') return undefined;
-  if (url.protocol !== 'http:') return 'unacceptable_url';
-  return allowHttp ? undefined : 'https_required';
 }
 
 /** One attempt: its deadline, its request (a second one if the first met a stale connection), its outcome. */
