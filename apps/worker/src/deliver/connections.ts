@@ -56,6 +56,11 @@ export class Connections {
     return () => void from.waiting.delete(taker);
   }
 
+  /** How many there are, in use or idle. */
+  get open(): number {
+    return [...this.#origins.values()].reduce((sum, { open }) => sum + open.size, 0);
+  }
+
   close(): void {
     for (const { open, waiting } of this.#origins.values()) {
       waiting.clear();

@@ -113,6 +113,35 @@ describe.each(CLIENTS)('the connections of $name', ({ create }) => {
     expect(lookup).toHaveBeenCalledTimes(1);
   });
 
+  it('carry nothing of a request that was aborted before it was sent', async () => {
+    const bodies: string[] = [];
+    const receiver = await httpReceiver(async (request, response) => {
+      bodies.push(Buffer.concat(await request.toArray()).toString());
+      response.end();
+    });
+    const { post } = testClient(create);
+    await post(receiver.url, { body: '1' });
+    const controller = new AbortController();
+    const aborted = post(receiver.url, { body: '2', signal: controller.signal });
+    controller.abort(new Error('draining'));
+    await expect(aborted).rejects.toThrow('draining');
+    await receiver.allClosed();
+    expect(await post(receiver.url, { body: '3' })).toMatchObject({ reason: 'none' });
+    expect(bodies).toEqual(['1', '3']);
+    expect(receiver.connections).toBe(2);
+  });
+
+  it('that fell silent and were closed take up no place', async () => {
+    const receiver = await httpReceiver((_request, response) => void response.end());
+    const { post } = testClient(create, { idleTimeoutMs: 20, maxSocketsPerOrigin: 1 });
+    for (let i = 0; i < 3; i += 1) {
+      const { phases } = await post(receiver.url);
+      expect(Object.keys(phases)).toEqual(['connect', 'first_byte']);
+      await receiver.allClosed();
+    }
+    expect(receiver.connections).toBe(3);
+  });
+
   it('are all closed with the client', async () => {
     const receiver = await httpReceiver((_request, response) => void response.end());
     const client = testClient(create, { lookup: resolver(['127.0.0.1']) });

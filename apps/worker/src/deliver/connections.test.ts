@@ -1,0 +1,45 @@
+import { AddressPolicy } from '@sealpost/core';
+import { expect, it, vi } from 'vitest';
+import { type Connection, Connections } from './connections.ts';
+import { afterTest, httpReceiver } from './fixtures/receivers.ts';
+
+const policy = new AddressPolicy(['127.0.0.1/32']);
+
+/** A connection on which one request was made and answered. */
+async function used(connections: Connections, origin: string): Promise<Connection> {
+  const { promise, resolve } = Promise.withResolvers<Connection>();
+  connections.take(origin, false, (connection) => {
+    connection.use({ onSocket: () => {}, onInformational: () => {} });
+    const handler = {
+      onRequestStart: () => {},
+      onResponseStart: () => {},
+      onResponseData: () => {},
+      onResponseError: () => {},
+      onResponseEnd: () => queueMicrotask(() => resolve(connection)),
+    };
+    connection.client.dispatch({ path: '/', method: 'POST', body: '1' }, handler);
+  });
+  const connection = await promise;
+  connection.release();
+  return connection;
+}
+
+it('a connection that is closed while idle is forgotten', async () => {
+  const receiver = await httpReceiver((_request, response) => void response.end());
+  const connections = new Connections({ policy, allowHttp: true, idleTimeoutMs: 20 });
+  afterTest(() => connections.close());
+  const { origin } = new URL(receiver.url);
+  const first = await used(connections, origin);
+  await vi.waitFor(() => expect(connections.open).toBe(0));
+  expect(await used(connections, origin)).not.toBe(first);
+});
+
+it('one that is idle is used again before another is opened', async () => {
+  const receiver = await httpReceiver((_request, response) => void response.end());
+  const connections = new Connections({ policy, allowHttp: true });
+  afterTest(() => connections.close());
+  const { origin } = new URL(receiver.url);
+  const first = await used(connections, origin);
+  expect(await used(connections, origin)).toBe(first);
+  expect(connections.open).toBe(1);
+});
