@@ -1,7 +1,7 @@
 import {
   hours,
-  oneOf,
   type OtelSettings,
+  oneOf,
   otelOf,
   otelSettings,
   port,
