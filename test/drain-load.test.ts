@@ -103,7 +103,7 @@ it('an ordered lane keeps its order over a drain', async () => {
   expect(receiver.requests.map(payloadOf)).toEqual(events.map(({ payload }) => payload));
 });
 
-it('a second signal ends a worker at once, and what was under way is attempted again', async () => {
+it.concurrent('a second signal ends a worker at once, and what was under way is attempted again', async () => {
   const stack = await startStack();
   const receiver = await Receiver.listen();
   receiver.respond('hang');
@@ -122,7 +122,7 @@ it('a second signal ends a worker at once, and what was under way is attempted a
   expect(receiver.requests).toHaveLength(2);
 }, 90_000);
 
-it('while Redis is away for good, an API and a worker with nothing under way are gone soon, with 0', async () => {
+it.concurrent('while Redis is away for good, an API and a worker with nothing under way are gone soon, with 0', async () => {
   const stack = await startStack();
   const receiver = await Receiver.listen();
   const tenant = await Tenant.create(stack.client);
@@ -136,7 +136,7 @@ it('while Redis is away for good, an API and a worker with nothing under way are
   expect(stack.workers[0]!.output).toContain('nothing is under way');
 });
 
-it('while Redis is away for good, a worker waits for it with an attempt to record, says what it could not, and the attempt is made again', async () => {
+it.concurrent('while Redis is away for good, a worker waits for it with an attempt to record, says what it could not, and the attempt is made again', async () => {
   const stack = await startStack();
   const receiver = await Receiver.listen();
   const held = Promise.withResolvers<200>();

@@ -111,7 +111,10 @@ export class Injector {
     try {
       await fault.strike({ world, random: random.fork(), member: members[0]!, members, began });
     } catch (error) {
-      this.troubles.push(`${fault.name} went wrong: ${error instanceof Error ? error.stack : error}`);
+      const trouble = `${fault.name} went wrong: ${error instanceof Error ? error.stack : error}`;
+      this.troubles.push(trouble);
+      // At once: without its Redis the run would stand still, and nobody would know why.
+      say(trouble);
     } finally {
       strike.endedAt = Date.now();
       const lasted = strike.endedAt - strike.startedAt;
