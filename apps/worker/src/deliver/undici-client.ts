@@ -13,7 +13,7 @@ import {
 import { isConnectionLost, nameFailure } from './name-failure.ts';
 import { refuseUrl } from './refuse-url.ts';
 
-/** Makes the client on undici: for a fifth of got's CPU time it does the same (decision 007). */
+/** Makes the client on undici: for a fifth of got's CPU time it does the same (decision 008). */
 export function createUndiciClient(options: HttpClientOptions): HttpClient {
   const connections = new Connections(options);
   return {
