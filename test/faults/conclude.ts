@@ -56,7 +56,6 @@ export async function conclude(
     ...world.members
       .filter(({ mostRss }) => mostRss > MOST_RSS)
       .map(({ name, mostRss }) => `${name} grew to ${megabytes(mostRss)}`),
-    ...injector.troubles,
     ...verdict.failures.slice(0, MOST_STORIES).map((failure) => storyOf(failure, world, strikes, since)),
   ];
   if (verdict.failures.length > MOST_STORIES)

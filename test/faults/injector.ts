@@ -24,16 +24,16 @@ export class Injector {
   readonly strikes: Strike[] = [];
   /** Faults that cannot be had here, with the reason. */
   readonly skipped: [name: string, why: string][] = [];
-  /** Faults that went wrong themselves. */
-  readonly troubles: string[] = [];
   readonly #options: InjectorOptions;
   readonly #faults: Fault[] = [];
   readonly #underWay = new Set<Promise<void>>();
+  readonly #wentWrong = Promise.withResolvers<never>();
   #bag: Fault[] = [];
   #redisBusy = false;
 
   constructor(options: InjectorOptions) {
     this.#options = options;
+    this.#wentWrong.promise.catch(() => {}); // told by run()
     for (const fault of FAULTS) {
       const why = fault.unavailable?.(options.world);
       const isMeant = options.only.length === 0 || options.only.some((part) => fault.name.includes(part));
@@ -42,8 +42,15 @@ export class Injector {
     }
   }
 
-  /** Strikes until `until` (ms since the epoch), or each once when that is undefined, and ends when all is over. */
+  /**
+   * Strikes until `until` (ms since the epoch), or each once when that is undefined, and ends when all is over.
+   * Rejects as soon as a fault goes wrong itself: what it left, a Redis that does not come up, say, is nothing to judge by.
+   */
   async run(until: number | undefined): Promise<void> {
+    await Promise.race([this.#run(until), this.#wentWrong.promise]);
+  }
+
+  async #run(until: number | undefined): Promise<void> {
     const { random, pause } = this.#options;
     this.#bag = random.shuffled(this.#faults);
     for (let once = this.#bag.length; until === undefined ? once > 0 : Date.now() < until; ) {
@@ -51,10 +58,6 @@ export class Injector {
       for (let i = 0; i < count; i++) if (this.#strikeNext()) once -= 1;
       await delay(random.between(...pause));
     }
-    await this.over();
-  }
-
-  async over(): Promise<void> {
     await Promise.all(this.#underWay);
   }
 
@@ -111,10 +114,7 @@ export class Injector {
     try {
       await fault.strike({ world, random: random.fork(), member: members[0]!, members, began });
     } catch (error) {
-      const trouble = `${fault.name} went wrong: ${error instanceof Error ? error.stack : error}`;
-      this.troubles.push(trouble);
-      // At once: without its Redis the run would stand still, and nobody would know why.
-      say(trouble);
+      this.#wentWrong.reject(new Error(`${fault.name} went wrong`, { cause: error }));
     } finally {
       strike.endedAt = Date.now();
       const lasted = strike.endedAt - strike.startedAt;

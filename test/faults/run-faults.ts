@@ -78,10 +78,14 @@ async function run(world: World, random: Random, options: FaultRun): Promise<Fau
 
   producer.start();
   await delay(2000);
-  await injector.run(minutes === undefined ? undefined : since + minutes * 60_000);
-  watching.abort();
+  let stopped: Promise<void>;
+  try {
+    await injector.run(minutes === undefined ? undefined : since + minutes * 60_000);
+  } finally {
+    watching.abort();
+    stopped = producer.stop();
+  }
   await watches;
-  const stopped = producer.stop();
   told(
     `no more faults; ${producer.events.length} events, ${world.receivers.requests.length} requests so far`,
   );
