@@ -223,6 +223,25 @@ describe('the judge of a run of faults', () => {
     expect(verdict.repeated.get(evidence.strikes[0]!)).toHaveLength(1);
   });
 
+  it('takes a request that broke off with its process for no attempt that timed out later', () => {
+    const { evidence, delivery, request: answered } = delivered();
+    const timedOut = {
+      ...attempt(1, 0, 0),
+      duration_ms: 2000,
+      status_code: null,
+      error: 'timeout',
+      response: null,
+    };
+    delivery.attempts = [timedOut, attempt(2, answered.no, 200)];
+    delivery.attempt_count = 2;
+    answered.at = START + 12_000;
+    const broken = request(-2, { at: START + 500, outcome: 'none', endedAt: START + 550 });
+    const hung = request(-1, { at: START + 9000, outcome: 'none', endedAt: START + 11_000 });
+    evidence.requests.unshift(broken, hung);
+    evidence.strikes.push(strike({ startedAt: START + 550, endedAt: START + 600 }));
+    expect(failuresOf(evidence)).toEqual([]);
+  });
+
   it('sees a fault that repeats more than was under way', () => {
     const { evidence } = delivered();
     for (let no = 1; no <= 41; no++) evidence.requests.push(request(no, { at: START + 1500 }));

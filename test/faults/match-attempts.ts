@@ -10,6 +10,9 @@ export type Attempt = {
   response: { headers: Record<string, string> } | null;
 };
 
+/** A request arrives after its attempt has begun. */
+const SLACK_MS = 50;
+
 export type Matched = {
   /** What the records say that cannot be. */
   wrong: string[];
@@ -28,7 +31,8 @@ export type Matched = {
 
 /**
  * Puts a delivery's attempts and what its receiver saw side by side. An answered attempt names its request, by a header of
- * the answer that the record keeps; one without an answer is the oldest request left that got none, or too late a one.
+ * the answer that the record keeps; one without an answer is the oldest request left that got none, or too late a one, if
+ * it can be one that lasted as long as the attempt: a request that broke off sooner was of a process that died.
  * Pure. @param requests of this delivery, in order of arrival
  */
 export function matchAttempts(attempts: Attempt[], requests: SeenRequest[]): Matched {
@@ -55,7 +59,10 @@ export function matchAttempts(attempts: Attempt[], requests: SeenRequest[]): Mat
   for (const attempt of attempts) {
     if (attempt.status_code !== null) continue;
     const candidates = [...left];
-    const request = candidates.find((candidate) => isUnanswered(candidate, attempt)) ?? candidates[0];
+    const request =
+      candidates.find((candidate) => lastedUntilTimeout(candidate, attempt)) ??
+      candidates.find((candidate) => isUnanswered(candidate, attempt)) ??
+      candidates[0];
     if (!request) {
       matched.unseen.push(attempt);
       continue;
@@ -67,11 +74,23 @@ export function matchAttempts(attempts: Attempt[], requests: SeenRequest[]): Mat
   return matched;
 }
 
+function lastedUntilTimeout(request: SeenRequest, attempt: Attempt): boolean {
+  return (
+    attempt.error === 'timeout' &&
+    request.outcome !== 'reset' &&
+    tookMs(request) >= attempt.duration_ms - SLACK_MS
+  );
+}
+
 /** Nothing came in time, or the connection was reset: as the attempt says. */
 function isUnanswered(request: SeenRequest, attempt: Attempt): boolean {
   if (attempt.error === 'timeout') {
-    const took = (request.endedAt ?? Number.POSITIVE_INFINITY) - request.at;
-    return request.outcome === 'none' || (request.outcome !== 'reset' && took >= attempt.duration_ms - 50);
+    return request.outcome === 'none' || lastedUntilTimeout(request, attempt);
   }
   return request.outcome === 'reset';
+}
+
+/** How long its connection was open, or Infinity. */
+function tookMs(request: SeenRequest): number {
+  return (request.endedAt ?? Number.POSITIVE_INFINITY) - request.at;
 }
