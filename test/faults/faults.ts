@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { TestRedis } from '../harness/redis.ts';
 import type { Member } from './member.ts';
 import type { Random } from './random.ts';
 import type { Repeats } from './strikes.ts';
@@ -32,13 +33,24 @@ const inMaster = async (world: World, ...command: [string, ...string[]]) =>
   world.redis.client.call(...command);
 
 /** Writes the append-only file anew; resolves when that is done. */
-async function rewriteFile(world: World): Promise<void> {
+async function rewriteFile({ client }: TestRedis): Promise<void> {
   const rewritten = async () => {
-    while (!/aof_rewrite_in_progress:0/.test(await world.redis.client.info('persistence'))) await delay(100);
+    while (!/aof_rewrite_in_progress:0/.test(await client.info('persistence'))) await delay(100);
   };
   await rewritten(); // one that began before may itself have met the full disk
-  await inMaster(world, 'BGREWRITEAOF');
+  await client.call('BGREWRITEAOF');
   await rewritten();
+}
+
+/** What an operator has to do when there is room again (docs/operations.md). */
+async function recoverFromFullDisk(world: World): Promise<void> {
+  for (const server of [world.redis, world.replica]) {
+    // Redis 7.0 may have left a hole in the file.
+    if (server?.runs) await rewriteFile(server);
+    // With `appendfsync always`, and as a replica, it ends itself rather than promise what it cannot keep.
+    else await server?.restart();
+  }
+  await world.follow();
 }
 
 export const FAULTS: readonly Fault[] = [
@@ -183,10 +195,7 @@ export const FAULTS: readonly Fault[] = [
       await world.disk!.fill();
       await delay(random.between(2000, 6000));
       await world.disk!.free();
-      // As an operator has to: Redis 7.0 may have left a hole in the file (docs/operations.md).
-      if (world.redis.runs) await rewriteFile(world);
-      // With `appendfsync always` Redis ends itself rather than promise what it cannot keep.
-      if (!world.redis.runs) await world.redis.restart();
+      await recoverFromFullDisk(world);
     },
   },
   {
