@@ -223,24 +223,31 @@ describe('the judge of a run of faults', () => {
     expect(verdict.repeated.get(evidence.strikes[0]!)).toHaveLength(1);
   });
 
-  it('takes a request that broke off with its process for no attempt that timed out later', () => {
-    const { evidence, delivery, request: answered } = delivered();
-    const timedOut = {
-      ...attempt(1, 0, 0),
-      duration_ms: 2000,
-      status_code: null,
-      error: 'timeout',
-      response: null,
-    };
-    delivery.attempts = [timedOut, attempt(2, answered.no, 200)];
-    delivery.attempt_count = 2;
-    answered.at = START + 12_000;
-    const broken = request(-2, { at: START + 500, outcome: 'none', endedAt: START + 550 });
-    const hung = request(-1, { at: START + 9000, outcome: 'none', endedAt: START + 11_000 });
-    evidence.requests.unshift(broken, hung);
-    evidence.strikes.push(strike({ startedAt: START + 550, endedAt: START + 600 }));
-    expect(failuresOf(evidence)).toEqual([]);
-  });
+  it.each([
+    ['soon', 50],
+    ['just before its timeout', 1990],
+  ])(
+    'takes a request that broke off %s with its process for no attempt that timed out later',
+    (_, lastedMs) => {
+      const { evidence, delivery, request: answered } = delivered();
+      const timedOut = {
+        ...attempt(1, 0, 0),
+        started_at: new Date(START + 8990).toISOString(),
+        duration_ms: 2000,
+        status_code: null,
+        error: 'timeout',
+        response: null,
+      };
+      delivery.attempts = [timedOut, attempt(2, answered.no, 200)];
+      delivery.attempt_count = 2;
+      answered.at = START + 12_000;
+      const broken = request(-2, { at: START + 500, outcome: 'none', endedAt: START + 500 + lastedMs });
+      const hung = request(-1, { at: START + 9000, outcome: 'none', endedAt: START + 11_000 });
+      evidence.requests.unshift(broken, hung);
+      evidence.strikes.push(strike({ startedAt: START + 500 + lastedMs, endedAt: START + 3000 }));
+      expect(failuresOf(evidence)).toEqual([]);
+    },
+  );
 
   it('sees a fault that repeats more than was under way', () => {
     const { evidence } = delivered();

@@ -12,6 +12,7 @@ export type Attempt = {
 
 /** A request arrives after its attempt has begun. */
 const SLACK_MS = 50;
+const NEAR_MS = 500;
 
 export type Matched = {
   /** What the records say that cannot be. */
@@ -31,8 +32,9 @@ export type Matched = {
 
 /**
  * Puts a delivery's attempts and what its receiver saw side by side. An answered attempt names its request, by a header of
- * the answer that the record keeps; one without an answer is the oldest request left that got none, or too late a one, if
- * it can be one that lasted as long as the attempt: a request that broke off sooner was of a process that died.
+ * the answer that the record keeps; one without an answer is the request that began with it and got none, or too late a one;
+ * else, as clocks jump, the oldest of those left, if it can be one that lasted as long as the attempt: a request that broke
+ * off sooner was of a process that died.
  * Pure. @param requests of this delivery, in order of arrival
  */
 export function matchAttempts(attempts: Attempt[], requests: SeenRequest[]): Matched {
@@ -60,6 +62,7 @@ export function matchAttempts(attempts: Attempt[], requests: SeenRequest[]): Mat
     if (attempt.status_code !== null) continue;
     const candidates = [...left];
     const request =
+      candidates.find((candidate) => isUnanswered(candidate, attempt) && beganWith(candidate, attempt)) ??
       candidates.find((candidate) => lastedUntilTimeout(candidate, attempt)) ??
       candidates.find((candidate) => isUnanswered(candidate, attempt)) ??
       candidates[0];
@@ -72,6 +75,10 @@ export function matchAttempts(attempts: Attempt[], requests: SeenRequest[]): Mat
   }
   matched.unrecorded.push(...left);
   return matched;
+}
+
+function beganWith(request: SeenRequest, attempt: Attempt): boolean {
+  return Math.abs(request.at - Date.parse(attempt.started_at)) < NEAR_MS;
 }
 
 function lastedUntilTimeout(request: SeenRequest, attempt: Attempt): boolean {
