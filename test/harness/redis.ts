@@ -52,6 +52,11 @@ export class TestRedis {
     return this.#running.process.exit === undefined;
   }
 
+  /** Resolves when the process that runs now has ended. */
+  get ended(): Promise<unknown> {
+    return this.#running.process.exited;
+  }
+
   /** Ends the server as a crash would; the data stays, for `restart`. */
   async kill(): Promise<void> {
     await this.#running.process.kill('SIGKILL');
