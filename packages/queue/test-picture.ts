@@ -105,7 +105,10 @@ export function findFaults(picture: Picture, ended: ReadonlySet<string> = new Se
   ];
 }
 
-/** A delivery is in exactly one of: its lane's lists, admitted or holding, delayed for backoff, ended. */
+/**
+ * A delivery is in exactly one of: its lane's lists, admitted or holding, delayed for backoff, ended. One that has ended may be
+ * watched for as long as its job may be left; in the end none is.
+ */
 function placeFaults(
   picture: Picture,
   number: number,
@@ -127,8 +130,6 @@ function placeFaults(
   } else if (places === 0) {
     if (delivery.status === 'pending') faults.push('pending, and nowhere');
     if (delivery.status === 'retrying' && !isWatched) faults.push('in backoff, and not watched');
-    if (!isOpen(delivery) && isWatched && delivery.status !== 'cancelled')
-      faults.push('ended, and is watched');
   } else {
     if (!isWatched) faults.push('has a place, and is not watched');
     if (!isOpen(delivery) && delivery.status !== 'dead') faults.push(`${delivery.status}, and has a place`);

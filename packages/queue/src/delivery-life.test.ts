@@ -369,6 +369,34 @@ describe('the reconciler', () => {
     expect(await job.getState()).toBe('waiting');
   });
 
+  it('lets the job go that is left of a detached attempt whose worker, its clock hours ahead, died after SETTLE', async () => {
+    const { number } = await test.publish();
+    await overdue(number);
+    await reconcile(shard);
+    await test.claim(number, 2);
+    await test.detach(number, 'detach', 30_000, 2);
+    const job = (await shard.queue.getJob(jobId(formatId('dlv', 0, number), 2)))!;
+    await test.redis.client.lrem(`${shard.jobPrefix}wait`, 1, job.id!);
+    await test.redis.client.zadd(`${shard.jobPrefix}delayed`, (Date.now() + 3 * 3_600_000) * 4096, job.id!);
+    expect(await test.succeed(number, { generation: 2 })).toMatchObject({ status: 'delivered' });
+    await overdue(number);
+    expect(await reconcile(shard)).toMatchObject({ found: 0 });
+    expect(await job.getState()).toBe('waiting');
+    expect(await test.claim(number, 2)).toEqual({ result: 'gone' });
+    expect(await test.isWatched(number)).toBe(false);
+  });
+
+  it('forgets a detached attempt that was settled and whose job is removed', async () => {
+    const { number } = await test.publish();
+    await test.claim(number);
+    await test.detach(number);
+    await test.succeed(number);
+    expect(await test.isWatched(number)).toBe(true);
+    await overdue(number);
+    expect(await reconcile(shard)).toMatchObject({ found: 0 });
+    expect(await test.isWatched(number)).toBe(false);
+  });
+
   it('gives a new generation to an open delivery whose job is finished', async () => {
     const { number } = await test.publish();
     await overdue(number);

@@ -1,4 +1,4 @@
--- RECONCILE: finds deliveries that should have a job and have none.
+-- RECONCILE: finds deliveries that should have a job and have none, and jobs that are left of what has ended.
 -- ARGV: 1 how many to look at  2 ms until they are looked at again  3 prefix of BullMQ's job keys
 -- Returns {how many were looked at, {ids of jobs to be promoted, …}, tickets …}.
 -- Keeps: whoever asks, each is handed out once per period, and a job that BullMQ still has is left to BullMQ (a waiting or
@@ -18,7 +18,7 @@ for _, member in ipairs(overdue) do
   local d = read(tonumber(member))
   if not d or has_flag(d.flags, FLAG_WAITING) then
     redis.call('ZREM', p .. 'watch', member)
-  elseif (is_open(d.status) or has_flag(d.flags, FLAG_ADMITTED)) and has_job(d) then
+  elseif has_job(d) then -- also of a delivery that has ended: it completes when it runs
     redis.call('ZADD', p .. 'watch', int(now + again), member)
     local job = job_id(d.number, d.generation)
     if redis.call('ZSCORE', job_prefix .. 'delayed', job) then late[#late + 1] = job end
@@ -28,7 +28,7 @@ for _, member in ipairs(overdue) do
     end
   else
     local lane = lane_of(lane_name(d))
-    if not is_open(d.status) then -- a dead one whose retry was removed from Bull Board
+    if not is_open(d.status) then -- its job is gone, or a dead one's retry was removed from Bull Board
       redis.call('ZREM', p .. 'watch', member)
       leave(d, lane)
       write(d)

@@ -36,6 +36,7 @@ local disable = 0
 
 local PROBE_FIRST, PROBE_MOST = 30000, 600000
 local CLOSE_DELIVERIES, CLOSE_MS = 5, 5000
+local REMOVED_WITHIN = 5000
 
 -- 30 s doubling to 10 min, a quarter more or less.
 local function probe_later()
@@ -102,7 +103,7 @@ local function learn()
   if hold > 0 and has_lane() then lane.nb = math.max(lane.nb or 0, now + hold) end
 end
 
-local first = d.attempts == 0
+local first, detached = d.attempts == 0, has_flag(d.flags, FLAG_DETACHED)
 if ARGV[8] ~= '' then
   d.attempts = math.max(d.attempts, attempt)
   redis.call('HSET', p .. 't:' .. d.bucket, d.field .. ':' .. int(attempt), ARGV[8])
@@ -128,6 +129,9 @@ else
   if status == RETRYING then
     redis.call('ZADD', p .. 'watch', int(d.due + ARGV[12]), int(number))
     if holds then put_holding(d, lane) end
+  elseif detached then
+    -- Its job is delayed, and removed next. A worker that dies now may have had a clock hours ahead: RECONCILE looks.
+    redis.call('ZADD', p .. 'watch', int(now + REMOVED_WITHIN), int(number))
   else
     redis.call('ZREM', p .. 'watch', int(number))
   end
