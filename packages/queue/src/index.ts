@@ -3,6 +3,7 @@ export * from './attempt-record.ts';
 export * from './by-hand.ts';
 export * from './check-server.ts';
 export * from './claim.ts';
+export * from './cluster-connection.ts';
 export * from './connection.ts';
 export * from './delivery-record.ts';
 export * from './detach.ts';
