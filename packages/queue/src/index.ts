@@ -1,5 +1,6 @@
 export * from './accept.ts';
 export * from './attempt-record.ts';
+export * from './barrier.ts';
 export * from './by-hand.ts';
 export * from './check-server.ts';
 export * from './claim.ts';
