@@ -19,6 +19,8 @@ export type RunRedisOptions = {
   appendfsync?: 'everysec' | 'always';
   /** As Redis writes it, `64mb`; default none. */
   maxmemory?: string;
+  /** Further settings, as redis.conf names them. */
+  settings?: Record<string, string>;
   logFile?: string;
   say?: (line: string) => void;
   /** Stops waiting for it. */
@@ -76,6 +78,7 @@ function redisArguments(options: RunRedisOptions, port: number): string[] {
     'lazyfree-lazy-user-del': 'yes',
     'lazyfree-lazy-user-flush': 'yes',
     ...(maxmemory ? { maxmemory } : {}),
+    ...options.settings,
   };
   return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
 }

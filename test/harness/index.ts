@@ -1,4 +1,5 @@
 export * from './api-client.ts';
+export * from './cluster.ts';
 export * from './lane.ts';
 export * from './operations.ts';
 export * from './processes.ts';

@@ -31,10 +31,18 @@ export type Stack = {
 /** Starts Redis, API and workers and waits until all are ready. Loopback may be delivered to. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const redis = isRunning(options.redis) ? options.redis : await startRedis(options.redis);
+  return { redis, ...(await startProcesses(redis.url, options)) };
+}
+
+/** As `startStack`, on a Redis that is there. */
+export async function startProcesses(
+  redisUrl: string,
+  options: Omit<StackOptions, 'redis'>,
+): Promise<Omit<Stack, 'redis'>> {
   const apiKey = `sk_${randomBytes(24).toString('base64url')}`;
   const masterKey = randomBytes(32).toString('base64');
   const env: Env = {
-    REDIS_URL: redis.url,
+    REDIS_URL: redisUrl,
     SEALPOST_API_KEYS: apiKey,
     SEALPOST_MASTER_KEY: masterKey,
     SEALPOST_ALLOW_SUBNETS: '127.0.0.0/8,::1/128',
@@ -48,7 +56,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     ...Array.from({ length: options.workers ?? 1 }, () => addWorker()),
   ]);
   const client = new ApiClient(api.url, env.SEALPOST_API_KEYS?.split(',')[0]);
-  return { redis, api, workers, client, apiKey, masterKey, addApi, addWorker };
+  return { api, workers, client, apiKey, masterKey, addApi, addWorker };
 }
 
 function isRunning(redis: StackOptions['redis']): redis is TestRedis {

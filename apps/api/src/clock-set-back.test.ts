@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { RedisClient } from '@sealpost/queue';
+import type { RedisClient, Shard } from '@sealpost/queue';
 import type { Logger } from '@sealpost/telemetry';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { ShedLoad } from './ingest/shed-load.ts';
@@ -35,7 +35,7 @@ describe('an API whose clock is set back', () => {
     const shed = new ShedLoad({ client, memoryShare: 0.85, depth: undefined, logger });
     const refuses = () => {
       try {
-        shed.checkMemory();
+        shed.checkMemory({} as Shard);
         return false;
       } catch {
         return true;

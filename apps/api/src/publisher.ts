@@ -137,9 +137,10 @@ export class Publisher {
 
   async #close(): Promise<void> {
     await Promise.allSettled(this.#underWay);
-    const { firstAttempts, expressions } = this.#ingest;
+    const { firstAttempts, expressions, barrier } = this.#ingest;
     await firstAttempts.close();
     expressions.close();
+    barrier?.close();
     this.#client.disconnect();
   }
 }

@@ -217,7 +217,7 @@ export class Consumer {
     );
     void this.#worker.pause(true);
     this.#probing = setInterval(() => {
-      shard.client.set(shard.key('probe'), '1', 'PX', 1000).then(
+      shard.probe().then(
         () => {
           clearInterval(this.#probing);
           this.#probing = undefined;

@@ -80,7 +80,13 @@ export class ShardServer {
   }
 
   async #look(): Promise<void> {
-    const known = [...new Set([FIRST_SHARD, ...(await this.#options.shards.known())])];
+    const { shards } = this.#options;
+    const told = await shards.known();
+    // A server that came back, or took over, with an older state of the directory: other workers shall find them too.
+    await shards.add(
+      [...this.#served.keys()].filter((number) => number !== FIRST_SHARD && !told.includes(number)),
+    );
+    const known = [...new Set([FIRST_SHARD, ...told, ...this.#served.keys()])];
     const added = known.filter((number) => !this.#served.has(number));
     if (added.length === 0 || this.#stopped) return;
     const slots = Math.max(1, Math.floor(this.#options.concurrency / known.length));

@@ -51,7 +51,7 @@ export const ERRORS = {
   // What Sealpost cannot do
   internal_error: { status: 500, title: 'Something went wrong inside Sealpost' },
   config_invalid: { status: 503, title: 'A stored record fails its integrity check' },
-  not_durable: { status: 503, title: 'The event is stored, but not as durably as configured' },
+  not_durable: { status: 503, title: 'Redis does not hold it as durably as configured' },
   queue_unavailable: { status: 503, title: 'The queue is unavailable' },
   overloaded: { status: 503, title: 'Sealpost is overloaded' },
   shutting_down: { status: 503, title: 'This process is shutting down' },

@@ -1,5 +1,6 @@
 import type { Keyring } from '@sealpost/core';
 import { Redis } from 'ioredis';
+import { ClusterConnection, nodeName } from './cluster-connection.ts';
 import type { RedisClient } from './connection.ts';
 import { DIRECTORY } from './keys.ts';
 
@@ -22,8 +23,10 @@ type Server = { name: string; info: Map<string, string>; config: Map<string, str
  */
 export async function checkServer(client: RedisClient, options: { keyring: Keyring }): Promise<string[]> {
   const warnings = new Set<string>();
-  for (const server of await describeServers(client)) {
-    checkFitness(server);
+  const { servers, away } = await describeServers(client);
+  for (const name of away) warnings.add(`${name} does not answer, and is used unchecked when it does.`);
+  for (const server of servers) {
+    checkFitness(server, client instanceof ClusterConnection);
     const warning = persistenceWarning(server);
     if (warning) warnings.add(warning);
   }
@@ -41,12 +44,7 @@ export async function checkDurability(
   mode: 'process' | 'disk' | 'replica',
 ): Promise<{ barrier: 'none' | 'waitaof' | 'wait'; warnings: string[] }> {
   if (mode === 'process') return { barrier: 'none', warnings: [] };
-  if (!(client instanceof Redis)) {
-    throw new ServerCheckError(
-      `SEALPOST_DURABILITY=${mode} is not possible with a Redis Cluster yet; use process, and replicas with min-replicas-to-write.`,
-    );
-  }
-  const servers = await describeServers(client);
+  const { servers } = await describeServers(client);
   if (mode === 'disk') {
     const every = servers.map(diskBarrier);
     return { barrier: every.includes('waitaof') ? 'waitaof' : 'none', warnings: [] };
@@ -73,10 +71,15 @@ function diskBarrier({ name, info, config }: Server): 'none' | 'waitaof' {
   );
 }
 
-function checkFitness({ name, info }: Server): void {
+function checkFitness({ name, info }: Server, inCluster: boolean): void {
   if (!isAtLeast(versionOf(info), OLDEST)) {
     throw new ServerCheckError(
       `${name} runs Redis ${info.get('redis_version') ?? 'of an unknown version'}; Sealpost needs ${OLDEST.join('.')} or newer.`,
+    );
+  }
+  if (!inCluster && info.get('redis_mode') === 'cluster') {
+    throw new ServerCheckError(
+      `${name} is a node of a Redis Cluster; name several of its nodes in REDIS_URL, separated by commas.`,
     );
   }
   const role = info.get('role');
@@ -130,9 +133,22 @@ async function checkMasterKey(client: RedisClient, keyring: Keyring): Promise<vo
   );
 }
 
-async function describeServers(client: RedisClient): Promise<Server[]> {
+/**
+ * All masters. One of a Cluster may be away: a process that would not start for that could serve none of the others.
+ * @throws Redis' error when none answers
+ */
+async function describeServers(client: RedisClient): Promise<{ servers: Server[]; away: string[] }> {
   const nodes = client instanceof Redis ? [client] : client.nodes('master');
-  return Promise.all(nodes.map(describe));
+  const told = await Promise.allSettled(nodes.map(describe));
+  const servers = told.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const failed = told.find((one) => one.status === 'rejected');
+  if (servers.length === 0 && failed) throw failed.reason;
+  const away = nodes.filter((_, i) => told[i]!.status === 'rejected').map(nameOf);
+  return { servers, away };
+}
+
+function nameOf(node: Redis): string {
+  return `Redis at ${nodeName(node)}`;
 }
 
 async function describe(node: Redis): Promise<Server> {
@@ -141,8 +157,7 @@ async function describe(node: Redis): Promise<Server> {
     const colon = line.indexOf(':');
     if (colon > 0 && !line.startsWith('#')) info.set(line.slice(0, colon), line.slice(colon + 1));
   }
-  const { host, port } = node.options;
-  return { name: `Redis at ${host}:${port}`, info, config: await readConfig(node) };
+  return { name: nameOf(node), info, config: await readConfig(node) };
 }
 
 async function readConfig(node: Redis): Promise<Map<string, string>> {

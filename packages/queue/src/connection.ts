@@ -1,6 +1,7 @@
-import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { type Cluster, Redis, type RedisOptions } from 'ioredis';
+import { connectCluster } from './cluster-connection.ts';
 
-/** A connection to one Redis, or to a Redis Cluster. */
+/** A connection to one Redis, or to a Redis Cluster (cluster-connection.ts). */
 export type RedisClient = Redis | Cluster;
 
 /**
@@ -62,12 +63,41 @@ class Connection extends Redis {
  */
 export function connect(urls: string[], role: ConnectionRole, onError: (error: Error) => void): RedisClient {
   const options = { ...BASE, ...ROLES[role] };
-  const client =
-    urls.length > 1
-      ? new Cluster(urls, { redisOptions: options })
-      : new Connection(urls[0] as string, options);
-  client.on('error', onError);
-  return client;
+  if (urls.length === 1) {
+    const client = new Connection(urls[0] as string, options);
+    client.on('error', onError);
+    return client;
+  }
+  const cluster = connectCluster(urls, options, role !== 'request');
+  cluster.on('error', (error: Error) => onError(explained(error)));
+  cluster.on('node error', oncePerStretch(onError));
+  return cluster;
+}
+
+/** Of a node that is away each call for it tells anew: once in so long is enough, ms. */
+const TELL_AGAIN_MS = 5000;
+
+function oncePerStretch(onError: (error: Error) => void): (error: Error, node: string) => void {
+  const told = new Map<string, { message: string; at: number }>();
+  return ({ message }, node) => {
+    const last = told.get(node);
+    const now = performance.now();
+    if (last?.message === message && now - last.at < TELL_AGAIN_MS) return;
+    told.set(node, { message, at: now });
+    onError(new Error(`${node}: ${message}`));
+  };
+}
+
+/** ioredis' `Failed to refresh slots cache` tells why in a field of its own. */
+function explained(error: Error): Error {
+  const { lastNodeError } = error as Error & { lastNodeError?: Error };
+  return lastNodeError ? new Error(`${error.message} ${lastNodeError.message}`, { cause: error }) : error;
+}
+
+/** Calls back whenever a server may have gone away, and come back with an older state of its data. */
+export function onConnectionLost(client: RedisClient, lost: () => void): void {
+  client.on('close', lost);
+  if (!(client instanceof Redis)) client.on('-node', lost);
 }
 
 /** Resolves when the connection is usable. Rejects with the last error after `timeoutMs`. */
@@ -81,7 +111,7 @@ export async function whenReady(client: RedisClient, timeoutMs: number): Promise
     );
     const onReady = () => done();
     const onError = (error: Error) => {
-      last = error;
+      last = explained(error);
     };
     function done(error?: Error) {
       clearTimeout(timer);
@@ -97,9 +127,14 @@ export async function whenReady(client: RedisClient, timeoutMs: number): Promise
 
 /** Redis refuses or cannot do a write now; the call may be repeated later. Text of the server's own error codes. */
 const REFUSES_WRITES =
-  /^(OOM|MISCONF|READONLY|LOADING|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|BUSY|TRYAGAIN|UNBLOCKED|ERR WAIT(AOF)? cannot be used with replica)/;
+  /^(OOM|MISCONF|READONLY|LOADING|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|BUSY|TRYAGAIN|MOVED|ASK|UNBLOCKED|ERR WAIT(AOF)? cannot be used with replica)/;
 const AWAY =
-  /Connection is closed|Stream isn't writeable|Command timed out|max retries per request|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|Failed to refresh slots|socket closed|None of startup nodes/i;
+  /Connection is closed|Stream isn't writeable|Command timed out|max retries per request|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|Failed to refresh slots|socket closed|None of startup nodes|No subscriber for the cluster|Cluster (isn't ready|is (ended|disconnect))|Too many Cluster redirections/i;
+
+/** The slot lies at another master of the Cluster, or moves there just now. */
+export function isMoving(error: Error): boolean {
+  return /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN) /.test(error.message);
+}
 
 export function refusesWrites(error: unknown): boolean {
   return error instanceof Error && REFUSES_WRITES.test(scriptError(error.message));

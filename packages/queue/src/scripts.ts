@@ -38,21 +38,31 @@ const sources = Object.entries(SCRIPTS).map(
   ([name, before]) => [name, [...before, name].map(read).join('\n')] as const,
 );
 
-type Callable = Record<string, (prefix: string, ...args: ScriptArgument[]) => Promise<ScriptReply>>;
+type Callable = Record<
+  string,
+  (prefix: string, guard: string, ...args: ScriptArgument[]) => Promise<ScriptReply>
+>;
 
-/** Makes the scripts known to a connection: sent once by text, from then on by hash. */
+/**
+ * Makes the scripts known to a connection: sent once by text, from then on by hash.
+ *
+ * They are given two keys, of which there is neither, and make all others from the first. A Redis Cluster looks at no more
+ * than the keys that are given, and while a slot moves from one master to another it would let a script with one of them
+ * run on the half of the shard that lies there, or break off in the middle. What asks for several keys it sends away
+ * (TRYAGAIN) unless they all are there: these never are, so a shard stands still while it moves, and is never torn.
+ */
 export function defineScripts(client: RedisClient): void {
-  for (const [name, lua] of sources) client.defineCommand(`sealpost:${name}`, { numberOfKeys: 1, lua });
+  for (const [name, lua] of sources) client.defineCommand(`sealpost:${name}`, { numberOfKeys: 2, lua });
 }
 
 /** Runs a script on the shard with this key prefix. */
 export function runScript(
   client: RedisClient,
   name: ScriptName,
-  prefix: string,
+  keys: [prefix: string, guard: string],
   args: ScriptArgument[],
 ): Promise<ScriptReply> {
-  return (client as unknown as Callable)[`sealpost:${name}Buffer`]!(prefix, ...args);
+  return (client as unknown as Callable)[`sealpost:${name}Buffer`]!(...keys, ...args);
 }
 
 /** A reply's bulk string as text. */

@@ -1,13 +1,19 @@
+import { ClusterConnection, keyOnEach } from './cluster-connection.ts';
 import { isUnavailable, type RedisClient } from './connection.ts';
 
 /** Redis is asked at most this often, ms, however many ask us. */
 const FRESH_MS = 1000;
+const KEY = 'sp:probe';
 /** Whoever asks us waits no longer than this, ms; then what was last known is told. */
 const WAIT_MS = 500;
 /** A Redis that has not answered for so long, ms, hangs. One that is only busy, as under overload, does its work. */
 const PATIENCE_MS = 5000;
 
-/** Whether Redis answers and takes writes, as readiness tells it. A connection that looks alive proves neither. */
+/**
+ * Whether Redis answers and takes writes, as readiness tells it. A connection that looks alive proves neither. Of a Cluster
+ * one master that does is enough: what lies there is still published and delivered, and all processes would be unready at
+ * once otherwise.
+ */
 export class WriteProbe {
   readonly #client: RedisClient;
   /** Monotonic: the machine's clock may be set back. */
@@ -37,11 +43,14 @@ export class WriteProbe {
   }
 
   async #ask(): Promise<string | undefined> {
+    const client = this.#client;
+    const keys = client instanceof ClusterConnection ? keyOnEach(client, KEY) : [KEY];
     try {
-      await this.#client.set('sp:probe', '1', 'EX', 60);
+      await Promise.any(keys.map((key) => client.set(key, '1', 'EX', 60)));
       return undefined;
     } catch (error) {
-      if (isUnavailable(error)) return 'Redis cannot be reached or takes no writes';
+      const { errors } = error as AggregateError;
+      if (errors.every(isUnavailable)) return 'Redis cannot be reached or takes no writes';
       return 'Redis refuses to write'; // a password or a permission that was taken away, for one
     }
   }

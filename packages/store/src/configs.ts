@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { formatId, type Keyring, SealpostError } from '@sealpost/core';
-import { DIRECTORY, type Shards } from '@sealpost/queue';
+import { type Barrier, DIRECTORY, type Shards } from '@sealpost/queue';
 import { LRUCache } from 'lru-cache';
 import { AppConfig } from './app-config.ts';
+import { assertHeld } from './assert-held.ts';
 import {
   type AppRecord,
   type EndpointRecord,
@@ -33,6 +34,15 @@ export type ConfigChange = {
   deleteApp?: true;
 };
 
+export type ConfigsOptions = {
+  shards: Shards;
+  keyring: Keyring;
+  shardsForNewApps: number;
+  /** Where the directory may lie at another server than an app's shard. */
+  barrier?: Barrier | undefined;
+  now?: () => number;
+};
+
 type Place = { app: string; shard: number; number: number };
 
 /**
@@ -43,15 +53,17 @@ export class Configs {
   readonly #shards: Shards;
   readonly #keyring: Keyring;
   readonly #shardsForNew: number;
+  readonly #barrier: Barrier | undefined;
   readonly #now: () => number;
   readonly #cache = new LRUCache<string, AppConfig>({ max: CACHED_APPS });
   /** The last change of each app that this process is making. */
   readonly #turns = new Map<string, Promise<unknown>>();
 
-  constructor(options: { shards: Shards; keyring: Keyring; shardsForNewApps: number; now?: () => number }) {
+  constructor(options: ConfigsOptions) {
     this.#shards = options.shards;
     this.#keyring = options.keyring;
     this.#shardsForNew = options.shardsForNewApps;
+    this.#barrier = options.barrier;
     this.#now = options.now ?? Date.now;
   }
 
@@ -114,6 +126,17 @@ export class Configs {
   }
 
   /**
+   * Waits until the directory's entries of an app are held as durably as events. They may lie at another master than the
+   * app's shard: without them, events that outlive that master's death would be nobody's, and no worker would look for them.
+   * @throws SealpostError not_durable: the app is there, and should be put again
+   */
+  async confirm({ app, shard, number }: AppConfig): Promise<void> {
+    if (!this.#barrier) return;
+    assertHeld(await this.#barrier.confirmEntry(DIRECTORY.shards, String(shard)));
+    assertHeld(await this.#barrier.confirmEntry(DIRECTORY.apps, app, `${shard}:${number}`));
+  }
+
+  /**
    * Tries until nobody else was faster. Changes of one app from this process wait for each other, or all but one of
    * many at once would fail at every try; so only other processes are left to collide with.
    */
@@ -167,7 +190,7 @@ export class Configs {
     if (present && !(await this.#isGone(present))) return present;
     const shard = this.#pickShard(app);
     const number = await this.#shards.client.incr(this.#shards.get(shard).key('own'));
-    await this.#shards.client.sadd(DIRECTORY.shards, String(shard));
+    await this.#shards.add([shard]);
     if (present) await this.#forget(present);
     await this.#shards.client.hsetnx(DIRECTORY.apps, app, `${shard}:${number}`);
     return (await this.#find(app)) ?? { app, shard, number };

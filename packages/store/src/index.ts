@@ -1,5 +1,6 @@
 export * from './app-config.ts';
 export * from './apps.ts';
+export * from './assert-held.ts';
 export * from './config-records.ts';
 export * from './configs.ts';
 export * from './create-endpoint.ts';

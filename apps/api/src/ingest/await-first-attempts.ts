@@ -60,7 +60,12 @@ export class FirstAttempts {
       const waiter = this.#waiters.get(event);
       if (waiter && --waiter.left === 0) waiter.done();
     });
-    await client.subscribe(this.channel);
-    return client;
+    try {
+      await client.subscribe(this.channel);
+      return client;
+    } catch (error) {
+      client.disconnect();
+      throw error;
+    }
   }
 }

@@ -1,5 +1,13 @@
 import { AddressPolicy, inputParser, Keyring } from '@sealpost/core';
-import { checkDurability, checkServer, connect, type RedisClient, Shards } from '@sealpost/queue';
+import {
+  Barrier,
+  ClusterConnection,
+  checkDurability,
+  checkServer,
+  connect,
+  type RedisClient,
+  Shards,
+} from '@sealpost/queue';
 import { Expressions } from '@sealpost/sandbox';
 import { Configs, Deliveries, Events } from '@sealpost/store';
 import type { Logger, Metrics, Tracing } from '@sealpost/telemetry';
@@ -21,7 +29,7 @@ export type Ingest = Pick<
   | 'publish'
   | 'firstAttempts'
   | 'expressions'
->;
+> & { barrier: Barrier | undefined };
 
 type Options = {
   settings: IngestSettings;
@@ -41,11 +49,19 @@ export async function createIngest(options: Options): Promise<Ingest> {
   const { settings, client, logger, onRedisError } = options;
   const keyring = Keyring.fromMasterKeys(settings.masterKey, settings.previousMasterKey);
   for (const warning of await checkServer(client, { keyring })) logger.warn(warning);
-  const { barrier, warnings } = await checkDurability(client, settings.durability);
+  const { barrier: kind, warnings } = await checkDurability(client, settings.durability);
   for (const warning of warnings) logger.warn(warning);
 
   const shards = new Shards(client);
-  const configs = new Configs({ shards, keyring, shardsForNewApps: settings.shards });
+  const barrier =
+    kind === 'none' ? undefined : new Barrier(connect(settings.redisUrls, 'request', onRedisError), kind);
+  const configs = new Configs({
+    shards,
+    keyring,
+    shardsForNewApps: settings.shards,
+    // With one server, what confirms an event confirms all that was written before it.
+    barrier: client instanceof ClusterConnection ? barrier : undefined,
+  });
   const policy = new AddressPolicy(settings.allowSubnets);
   const parser = inputParser({ httpsOnly: settings.httpsOnly, policy });
   const events = new Events();
@@ -79,5 +95,6 @@ export async function createIngest(options: Options): Promise<Ingest> {
     publish,
     firstAttempts,
     expressions,
+    barrier,
   };
 }

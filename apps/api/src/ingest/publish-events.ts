@@ -3,8 +3,10 @@ import {
   type AcceptResult,
   type Admitted,
   accept,
+  type Barrier,
   enqueue,
   Numbers,
+  onConnectionLost,
   type Retention,
   type Shard,
   type Shards,
@@ -25,7 +27,7 @@ import { assertMayPublish } from './assert-may-publish.ts';
 import type { FirstAttempts, FirstAttemptsOf } from './await-first-attempts.ts';
 import { countAccepted } from './count-events.ts';
 import { PublishFilters } from './filter-events.ts';
-import { type Barrier, makeDurable } from './make-durable.ts';
+import { makeDurable } from './make-durable.ts';
 import { matchStretch, size } from './match-stretch.ts';
 import { admittedOf, type Draft, type Prepared, prepareEvent } from './prepare-event.ts';
 import { knownPublished, newlyPublished, type Published } from './published-event.ts';
@@ -50,7 +52,8 @@ type Options = {
   firstAttempts: FirstAttempts;
   expressions: Pick<Expressions, 'filterEarly'>;
   retention: Retention;
-  barrier: Barrier;
+  /** Undefined: what Redis has is durable enough. */
+  barrier: Barrier | undefined;
   shed: ShedLoad;
   fault: FaultPoint;
   logger: Logger;
@@ -68,7 +71,7 @@ export class PublishEvents {
 
   constructor(options: Options) {
     this.#options = options;
-    options.shards.client.on('close', () => {
+    onConnectionLost(options.shards.client, () => {
       for (const numbers of this.#numbers.values()) numbers.drop();
     });
   }
@@ -89,7 +92,6 @@ export class PublishEvents {
   async #publish(app: string, caller: Caller, drafts: Draft[]): Promise<Published[]> {
     // A test says nothing about what happened: it goes to one endpoint that an operator named.
     if (drafts.some(({ only }) => only === undefined)) assertMayPublish(app, caller);
-    this.#options.shed.checkMemory();
     const results = new Array<Published>(drafts.length);
     let left = drafts.map((_, i) => i);
     let shard: Shard | undefined;
@@ -98,7 +100,11 @@ export class PublishEvents {
       const config = await (tries === 0 ? this.#options.configs.known(app) : this.#options.configs.load(app));
       if (!config) throw appNotFound(app);
       assertCallerKey(config, caller);
-      if (!shard) this.#options.shed.checkDepth(this.#options.shards.get(config.shard));
+      if (!shard) {
+        shard = this.#options.shards.get(config.shard);
+        this.#options.shed.checkMemory(shard);
+        this.#options.shed.checkDepth(shard);
+      }
       shard = this.#options.shards.get(config.shard);
       const stretch = await this.#publishStretch(shard, config, drafts, left, results);
       ({ left, failure } = stretch);
@@ -108,7 +114,7 @@ export class PublishEvents {
       }
     }
     if (failure !== undefined) throw failure;
-    if (shard) await makeDurable(shard, this.#options.barrier);
+    if (shard) await makeDurable(this.#options.barrier, shard, results);
     return results;
   }
 

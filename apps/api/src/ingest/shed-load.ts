@@ -1,10 +1,18 @@
 import { SealpostError } from '@sealpost/core';
-import { countOpen, type RedisClient, type Shard } from '@sealpost/queue';
+import {
+  ClusterConnection,
+  countOpen,
+  masterOf,
+  nodeName,
+  type RedisClient,
+  type Shard,
+} from '@sealpost/queue';
 import type { Logger } from '@sealpost/telemetry';
 
 /** How old a reading may be, ms. */
 const FRESH_MS = 1000;
 const RETRY_AFTER_SECONDS = 10;
+const ONE = 'one';
 
 export type ShedOptions = {
   client: RedisClient;
@@ -27,7 +35,8 @@ type Depth = { shard: Shard; read: number; added: number; readAt: number };
 export class ShedLoad {
   readonly #options: ShedOptions;
   readonly #depths = new Map<number, Depth>();
-  #memory = 0;
+  /** How full each server is; of a Cluster by the master's name, else ONE. */
+  #memory: ReadonlyMap<string, number> = new Map();
   /** Monotonic: the machine's clock may be set back. */
   #memoryAt = Number.NEGATIVE_INFINITY;
   #told: string | undefined;
@@ -36,10 +45,12 @@ export class ShedLoad {
     this.#options = options;
   }
 
-  /** @throws SealpostError overloaded */
-  checkMemory(): void {
+  /** Of the server that has the shard: what lies at others need not suffer. @throws SealpostError overloaded */
+  checkMemory(shard: Shard): void {
     this.#readMemory();
-    if (this.#isFull) throw overloaded(this.#tell());
+    const { client } = this.#options;
+    const server = client instanceof ClusterConnection ? masterOf(client, shard.slot) : ONE;
+    if (this.#isFull(this.#memory.get(server ?? '') ?? 0)) throw overloaded(this.#tell());
   }
 
   /** @throws SealpostError overloaded */
@@ -67,8 +78,8 @@ export class ShedLoad {
     return this.#tell();
   }
 
-  get #isFull(): boolean {
-    return this.#memory >= this.#options.memoryShare;
+  #isFull(share: number): boolean {
+    return share >= this.#options.memoryShare;
   }
 
   #isDeep({ read, added }: Depth): boolean {
@@ -78,7 +89,7 @@ export class ShedLoad {
   /** The reason of now; the log hears of each that comes and goes. */
   #tell(): string | undefined {
     let reason: string | undefined;
-    if (this.#isFull) reason = 'Redis is nearly full';
+    if ([...this.#memory.values()].some((share) => this.#isFull(share))) reason = 'Redis is nearly full';
     else if ([...this.#depths.values()].some((depth) => this.#isDeep(depth)))
       reason = 'too many deliveries wait';
     if (reason !== this.#told) {
@@ -94,9 +105,9 @@ export class ShedLoad {
     if (now - this.#memoryAt <= FRESH_MS) return;
     this.#memoryAt = now;
     // Should Redis not answer, publishing will say so itself.
-    fullestShare(this.#options.client).then(
-      (share) => {
-        this.#memory = share;
+    memoryShares(this.#options.client).then(
+      (shares) => {
+        this.#memory = shares;
         this.#tell();
       },
       () => {},
@@ -124,11 +135,15 @@ function overloaded(reason = 'there is too much to do'): SealpostError {
   return new SealpostError('overloaded', detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
 }
 
-/** How full the fullest server is that events are written to. */
-async function fullestShare(client: RedisClient): Promise<number> {
-  const nodes = 'nodes' in client ? client.nodes('master') : [client];
-  const shares = await Promise.all(nodes.map(async (node) => memoryShare(await node.info('memory'))));
-  return Math.max(0, ...shares);
+/** How full each server is that events are written to. Of one that does not answer nothing is known. */
+async function memoryShares(client: RedisClient): Promise<Map<string, number>> {
+  if (!(client instanceof ClusterConnection))
+    return new Map([[ONE, memoryShare(await client.info('memory'))]]);
+  const nodes = client.nodes('master');
+  const told = await Promise.allSettled(nodes.map((node) => node.info('memory')));
+  return new Map(
+    told.map((one, i) => [nodeName(nodes[i]!), one.status === 'fulfilled' ? memoryShare(one.value) : 0]),
+  );
 }
 
 /** From INFO memory. Redis ≥ 6.2 knows the memory of its machine, if not the limit of its container. */

@@ -56,6 +56,7 @@ export function appRoutes(
         const [config, what] = await configs.put(app, (_record, present) =>
           appRecord(keyring, app, body, present, now()),
         );
+        await configs.confirm(config);
         const answer = { body: presentApp(config.record) };
         if (what === 'changed') return { status: 200, ...answer };
         return { status: 201, headers: { location: `/v1/apps/${app}` }, ...answer };

@@ -40,7 +40,8 @@ export class Destinations {
   async load(shard: Shard, app: number, endpoint: number, version: number): Promise<LoadResult> {
     const key = `${shard.number}:${app}:${endpoint}`;
     const cached = this.#cache.get(key);
-    if (cached && cached.version >= version) return cached.destination;
+    // Not a later one: a Redis that came back with an older state has lost that.
+    if (cached?.version === version) return cached.destination;
     const id = endpoint > 0 ? formatId('ep', shard.number, endpoint) : '';
     const [v, appText, endpointText] = await shard.client.hmget(shard.key(`cfg:${app}`), 'v', 'app', id);
     const destination = this.#open(appText ?? null, endpointText ?? null, id);

@@ -1,5 +1,5 @@
 -- Shared by all scripts; prepended to each. KEYS[1] is always the shard's prefix, `{sp:N}:`; every other key is made
--- from it, and so lies in the same Redis Cluster slot.
+-- from it, and so lies in the same Redis Cluster slot. KEYS[2] is for that Cluster alone (scripts.ts).
 local p = KEYS[1]
 local BUCKET = 128
 local RECORD_BYTES = 63
