@@ -1,5 +1,6 @@
 export * from './api-client.ts';
 export * from './lane.ts';
+export * from './move-app.ts';
 export * from './operations.ts';
 export * from './processes.ts';
 export * from './raw-request.ts';
