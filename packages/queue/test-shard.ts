@@ -25,6 +25,7 @@ type Change = {
   lanes?: Record<number, LaneSettings>;
   reopen?: number[];
   end?: number[];
+  hold?: number[];
   doom?: Record<number, 'endpoint' | 'app'>;
   set?: Record<string, string>;
   del?: string[];

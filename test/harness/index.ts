@@ -1,6 +1,7 @@
 export * from './api-client.ts';
 export * from './cluster.ts';
 export * from './lane.ts';
+export * from './move-app.ts';
 export * from './operations.ts';
 export * from './processes.ts';
 export * from './raw-request.ts';

@@ -36,7 +36,7 @@ export const apiSettingsSchema = z.object({
     .refine((shards) => shards <= MAX_SHARDS, { error: `must be at most ${MAX_SHARDS}` })
     .default(1)
     .describe(
-      `Shards over which new apps are spread, at most ${MAX_SHARDS}; an app stays in the shard that it was made in.`,
+      `Shards over which new apps are spread, at most ${MAX_SHARDS}; an app stays in the shard that it was made in, until it is moved (\`npm run move-app\`).`,
     ),
   SEALPOST_DURABILITY: durability
     .default('process')

@@ -1,7 +1,7 @@
 import type { AddressPolicy, InputParser, Keyring } from '@sealpost/core';
 import type { Shards } from '@sealpost/queue';
 import type { Expressions } from '@sealpost/sandbox';
-import type { Configs, Deliveries, Events, Idempotency } from '@sealpost/store';
+import type { Configs, Deliveries, Events, Idempotency, Records } from '@sealpost/store';
 import type { Logger, Metrics, Tracing } from '@sealpost/telemetry';
 import type { Settings } from './config.ts';
 import type { FirstAttempts } from './ingest/await-first-attempts.ts';
@@ -21,6 +21,8 @@ export type Services = {
   configs: Configs;
   events: Events;
   deliveries: Deliveries;
+  /** Of an app, in whichever shards they lie. */
+  records: Records;
   idempotency: Idempotency;
   publish: PublishEvents;
   firstAttempts: FirstAttempts;

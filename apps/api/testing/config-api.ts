@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { AddressPolicy, inputParser, Keyring, parseQuery, SealpostError } from '@sealpost/core';
 import { type RedisClient, Shards } from '@sealpost/queue';
-import { Configs, Deliveries } from '@sealpost/store';
+import { Configs, Deliveries, Events, Records } from '@sealpost/store';
 import express, { type ErrorRequestHandler } from 'express';
 import type { Route, RouteContext } from '../src/http/route.ts';
 import { appRoutes } from '../src/routes/apps.ts';
@@ -34,7 +34,9 @@ export async function startConfigApi(
   const shards = new Shards(client);
   const configs = new Configs({ shards, keyring, shardsForNewApps, now });
   const parser = inputParser({ httpsOnly: false, policy: new AddressPolicy([]) });
-  const services = { configs, deliveries: new Deliveries(), keyring, parser, shards };
+  const deliveries = new Deliveries();
+  const records = new Records({ shards, deliveries, events: new Events() });
+  const services = { configs, deliveries, records, keyring, parser, shards };
   const routes = [
     ...appRoutes(services, now),
     ...keyRoutes(services, now),

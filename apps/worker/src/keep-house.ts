@@ -1,5 +1,20 @@
-import { cancelDeleted, expire, type Retention, reconcile, recountOpen, type Shard } from '@sealpost/queue';
-import { type Configs, disableIdle, feedReplays, type IdleStep, takeIdleTurn } from '@sealpost/store';
+import {
+  cancelDeleted,
+  expire,
+  type Retention,
+  reconcile,
+  recountOpen,
+  type Shard,
+  type Shards,
+} from '@sealpost/queue';
+import {
+  type Configs,
+  disableIdle,
+  feedReplays,
+  type IdleStep,
+  keepMoves,
+  takeIdleTurn,
+} from '@sealpost/store';
 import type { Logger } from '@sealpost/telemetry';
 import type { DeliveryCounts } from './deliver/count-deliveries.ts';
 
@@ -17,6 +32,7 @@ const MOST_STRETCHES = 20;
 const MOST_CANCELLED = 100;
 
 export type HousekeeperOptions = {
+  shards: Shards;
   retention: Retention;
   configs: Configs;
   logger: Logger;
@@ -25,9 +41,10 @@ export type HousekeeperOptions = {
   counts: DeliveryCounts;
 };
 
-/** Looks after one shard: orphaned deliveries, backlogs of what was deleted, replays, retention, idle endpoints. */
+/** Looks after one shard: orphaned deliveries, backlogs of what was deleted, replays, apps that move, retention, idle endpoints. */
 export class Housekeeper {
   readonly #shard: Shard;
+  readonly #shards: Shards;
   readonly #retention: Retention;
   readonly #configs: Configs;
   readonly #logger: Logger;
@@ -40,8 +57,9 @@ export class Housekeeper {
   #round = 0;
   #stopped = false;
 
-  constructor(shard: Shard, { retention, configs, logger, now, counts }: HousekeeperOptions) {
+  constructor(shard: Shard, { shards, retention, configs, logger, now, counts }: HousekeeperOptions) {
     this.#shard = shard;
+    this.#shards = shards;
     this.#retention = retention;
     this.#configs = configs;
     this.#logger = logger;
@@ -67,6 +85,7 @@ export class Housekeeper {
     await this.#chore(() => this.#reconcile());
     await this.#chore(() => this.#cancelDeleted());
     await this.#chore(() => this.#replay());
+    await this.#chore(() => this.#keepMoves());
     if (this.#round % EXPIRE_EVERY === 0) await this.#chore(() => this.#expire());
     if (this.#round % RECOUNT_EVERY === 0) await this.#chore(() => this.#recount());
     if (this.#idle || this.#round % IDLE_EVERY === 0) await this.#chore(() => this.#disableIdle());
@@ -94,6 +113,25 @@ export class Housekeeper {
       const stretch = await cancelDeleted(this.#shard, this.#retention);
       if (!stretch) return;
       this.#counts.ended('cancelled', stretch.reason, stretch.cancelled);
+    }
+  }
+
+  async #keepMoves(): Promise<void> {
+    const round = await keepMoves(this.#shard, {
+      shards: this.#shards,
+      configs: this.#configs,
+      keepMs: this.#retention.recordsMs,
+      now: this.#now,
+    });
+    const { number: shard } = this.#shard;
+    if (round.letGo > 0) this.#logger.info({ shard, lanes: round.letGo }, 'lanes of a moved app go on here');
+    for (const app of round.gone)
+      this.#logger.info({ shard, app }, 'nothing is left of an app that has moved away');
+    for (const error of round.errors) {
+      this.#logger.warn(
+        { err: error, shard },
+        'could not look after an app that has moved; it is tried again',
+      );
     }
   }
 

@@ -115,6 +115,7 @@ export class ShardServer {
       onUnknownKey,
     });
     const housekeeper = new Housekeeper(shard, {
+      shards,
       retention,
       configs: deliver.configs,
       logger,

@@ -1,6 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatId, jobId, looksGenerated, MAX_ID_NUMBER, MAX_SHARDS, parseId, parseJobId } from './ids.ts';
+import {
+  endpointNumber,
+  formatId,
+  jobId,
+  looksGenerated,
+  MAX_ID_NUMBER,
+  MAX_SHARDS,
+  parseId,
+  parseJobId,
+} from './ids.ts';
 
 const shard = fc.nat(MAX_SHARDS - 1);
 const number = fc.maxSafeNat().map((n) => n % MAX_ID_NUMBER);
@@ -26,6 +35,21 @@ describe('generated ids', () => {
         expect(formatId('evt', s, a) < formatId('evt', s, b)).toBe(a < b);
       }),
     );
+  });
+
+  it('of an endpoint stay, and its number follows from them, in every shard', () => {
+    fc.assert(
+      fc.property(shard, shard, fc.nat(2 ** 21 - 1), (born, there, n) => {
+        const id = formatId('ep', born, n);
+        const guest = endpointNumber(there, id)!;
+        expect(formatId('ep', there, guest)).toBe(id);
+        expect(guest).toBeLessThan(2 ** 32);
+        expect(guest < 2 ** 31).toBe(born === there);
+      }),
+    );
+    expect(endpointNumber(1, formatId('ep', 0, 2 ** 21))).toBeUndefined();
+    expect(endpointNumber(0, formatId('ep', 0, 2 ** 21))).toBe(2 ** 21);
+    expect(endpointNumber(0, 'evt_000000000001')).toBeUndefined();
   });
 
   it.each([

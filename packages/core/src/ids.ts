@@ -9,6 +9,14 @@ export const MAX_SHARDS = 32 ** 2;
 /** Numbers in a shard are below this (ten digits). */
 export const MAX_ID_NUMBER = 32 ** 10;
 
+/**
+ * An endpoint keeps its id when its app moves to another shard, but is numbered anew there: from `GUEST` on, by the shard and
+ * number that its id tells. So id and number follow from each other in every shard, for ever, and nobody has to look
+ * them up. An endpoint's number has 32 bits in a delivery's record.
+ */
+const GUEST = 2 ** 31;
+const GUESTS_OF_A_SHARD = GUEST / MAX_SHARDS;
+
 const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz';
 const BODY_LENGTH = 12;
 
@@ -20,6 +28,10 @@ const PAIRS = Array.from({ length: 1024 }, (_, n) => DIGITS[n >> 5]! + DIGITS[n 
 
 /** The id of something that has `number` in `shard`. Throws a `RangeError` for numbers that have no id. */
 export function formatId(kind: IdKind, shard: number, number: number): string {
+  if (kind === 'ep' && number >= GUEST && number < 2 * GUEST) {
+    const born = number - GUEST;
+    return formatId(kind, Math.floor(born / GUESTS_OF_A_SHARD), born % GUESTS_OF_A_SHARD);
+  }
   if (!isBelow(shard, MAX_SHARDS) || !isBelow(number, MAX_ID_NUMBER)) {
     throw new RangeError(`no ${kind} id for number ${number} in shard ${shard}`);
   }
@@ -42,6 +54,17 @@ export function parseId(kind: IdKind, text: string): { shard: number; number: nu
     else number = number * 32 + value;
   }
   return { shard, number };
+}
+
+/**
+ * The number that an endpoint has in `shard`, be it its own or one that its app has moved to. Undefined for what is no
+ * endpoint's id, and for a number too high to be told in another shard (2^21).
+ */
+export function endpointNumber(shard: number, id: string): number | undefined {
+  const born = parseId('ep', id);
+  if (!born || born.shard === shard) return born?.number;
+  if (born.number >= GUESTS_OF_A_SHARD) return undefined;
+  return GUEST + born.shard * GUESTS_OF_A_SHARD + born.number;
 }
 
 /**

@@ -15,6 +15,8 @@ export type Acceptance = {
   body: string;
   ownId?: string | undefined;
   correlationId?: string | undefined;
+  /** The last sequence of the correlation in a shard that the app has left: where it is not known here yet, it goes on. */
+  counted?: number | undefined;
   /** Channel that hears of each delivery's first attempt. */
   waitChannel?: string | undefined;
   deliveries: DeliveryRecord[];
@@ -44,6 +46,7 @@ export async function accept(shard: Shard, event: Acceptance): Promise<AcceptRes
     event.waitChannel ?? '',
     event.retention.recordsMs,
     event.retention.bodiesMs,
+    event.counted ?? 0,
     ...event.deliveries.map(encodeDelivery),
   ])) as ScriptReply[];
   const result = text(reply[0]);

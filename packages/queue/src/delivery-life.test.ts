@@ -1,4 +1,4 @@
-import { formatId, jobId } from '@sealpost/core';
+import { endpointNumber, formatId, jobId } from '@sealpost/core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { APP, ENDPOINT, numbersOf, RETENTION, record, TestShard } from '../test-shard.ts';
 import { cancelDelivery, retryDelivery } from './by-hand.ts';
@@ -328,6 +328,39 @@ describe('a paused lane', () => {
     expect(await test.pump()).toMatchObject({ admitted: [{ number, generation: 2 }] });
     expect(await test.redis.client.exists(shard.key('ring'))).toBe(0);
     expect(await test.claim(number, 2)).toMatchObject({ result: 'run' });
+  });
+});
+
+describe('an app that has come from another shard', () => {
+  const guest = endpointNumber(0, formatId('ep', 3, 17))!;
+
+  it('has endpoints with their old ids, which the scripts know too', async () => {
+    await test.reset({ endpoints: [guest] });
+    const { number } = await test.publish(1, {}, { endpoint: guest });
+    await test.settle(number, { status: 'dead', reason: 'timeout' });
+    expect(await retryDelivery(shard, number, APP)).toEqual({ result: 'retry' });
+    await test.redis.client.hdel(shard.key(`cfg:${APP}`), 'ep_03000000000h');
+    await test.settle(number, { status: 'dead', reason: 'timeout', generation: 2, attempt: 2 });
+    expect(await retryDelivery(shard, number, APP)).toEqual({ result: 'deleted' });
+  });
+
+  it('admits nothing in a lane that is held, not even what had a job, until it is let go', async () => {
+    const { number } = await test.publish();
+    await test.configure({ hold: [ENDPOINT] });
+    const next = await test.publish();
+    expect(next.result).toMatchObject({ admitted: [false] });
+    expect(await test.claim(number)).toMatchObject({ result: 'held', admitted: [] });
+    expect((await test.pump()).admitted).toEqual([]);
+    await shard.run('let-go', [APP, ENDPOINT, '{}', '[]']);
+    const admitted = (await test.pump()).admitted.map((delivery) => delivery.number);
+    expect(admitted).toEqual([number, next.number]);
+    expect(await test.redis.client.exists(shard.key(`held:${APP}`))).toBe(0);
+  });
+
+  it('counts a correlation on from where it was', async () => {
+    const of = { correlationId: 'c', counted: 41 };
+    expect((await test.publish(1, of)).result).toMatchObject({ sequence: 42 });
+    expect((await test.publish(1, of)).result).toMatchObject({ sequence: 43 });
   });
 });
 

@@ -10,7 +10,7 @@
  * | `sp:master` | set | ids of the master keys with which something here was written |
  * | `sp:former` | hash | id of a master key that is gone → what hashed API keys under it, encrypted |
  * | `n` / `own` | counter | last number of an event or delivery / of an app or endpoint ("owner") or replay |
- * | `cfg:{app}` | hash | the app's version `v`, the last `change`, its record `app`, its endpoints `ep_…`, its keys `k:…` |
+ * | `cfg:{app}` | hash | the app's version `v`, the last `change`, its record `app`, its endpoints `ep_…`, its keys `k:…`; of one that moves: `former` places, the `next`, where `to` and when it `left`, the home's version that it `follows` |
  * | `d:{bucket}` | hash | delivery records by number within the bucket; `o`: how many are open |
  * | `t:{bucket}` | hash | attempts, field `{number}:{attempt}` |
  * | `e:{bucket}` | hash | event records; `{number}s`: sequence; `o`: open deliveries of these events |
@@ -43,6 +43,8 @@
  * | `idle:{app}` | hash | endpoint → ms epoch up to which it is known to have had deliveries, of each that is watched |
  * | `idle:turn` | string | somebody looks after idle endpoints in this hour |
  * | `idle:known` | string | the last such look is so recent that no delivery since then has gone unseen |
+ * | `came` / `left` | hash | app → its name, of those that have come from another shard and have lanes `held`, or have left for one |
+ * | `held:{app}` | set | endpoints of an app that has come, whose lanes wait for those of the shard that it has left |
  * | `doomed` | hash | owners whose open deliveries are being cancelled → position reached |
  * | `expiry` | zset | buckets with nothing open, by the time at which they are dropped |
  */

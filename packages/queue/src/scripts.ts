@@ -24,6 +24,7 @@ const SCRIPTS = {
   look: LANES,
   recount: RECORDS,
   'write-config': LANES,
+  'let-go': LANES,
   'watch-idle': RECORDS,
   rekey: RECORDS,
 };

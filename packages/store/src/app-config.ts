@@ -1,10 +1,30 @@
-import { compilePatterns } from '@sealpost/core';
+import { compilePatterns, endpointNumber } from '@sealpost/core';
 import type { AppRecord, EndpointRecord, KeyRecord } from './config-records.ts';
 import type { ConfigChange } from './configs.ts';
 import { VersionedMap } from './versioned-map.ts';
 
 /** Different event types that one app's matches are remembered for. */
 const REMEMBERED = 1000;
+
+/** An app in one shard: its owner number there. */
+export type AppPlace = { shard: number; number: number };
+
+/** What one shard has of an app's records. Which endpoints it has is the same in all. */
+export type AppPart = AppPlace & { endpoints: ReadonlyMap<string, EndpointRecord> };
+
+/** Of an app that moves from shard to shard (docs/moving-apps.md). */
+export type Moves = {
+  /** Where it was before and still has records, the last one first; nothing is accepted there any more. */
+  former?: readonly AppPlace[] | undefined;
+  /** The place that is being prepared for it. */
+  next?: AppPlace | undefined;
+  /** Where it is now: this place is a former one. */
+  movedTo?: AppPlace | undefined;
+  /** Of a place that is not its home, but was or will be: the version of the home's config that it has been given. */
+  follows?: number | undefined;
+  /** Since when it is a former one, ms epoch. */
+  leftAt?: number | undefined;
+};
 
 /** An app with its endpoints and keys, at one version. Never changed: a newer version is another object. */
 export class AppConfig {
@@ -17,6 +37,7 @@ export class AppConfig {
   readonly endpoints: VersionedMap<EndpointRecord>;
   /** By the hash of the key. */
   readonly keys: VersionedMap<KeyRecord>;
+  readonly moves: Moves;
   #subscriptions: { endpoint: EndpointRecord; takes: (type: string) => boolean }[] | undefined;
   readonly #matches = new Map<string, EndpointRecord[]>();
   /** Endpoints' names → ids. Made when first asked for, and then handed on from version to version. */
@@ -27,7 +48,9 @@ export class AppConfig {
     record: AppRecord,
     endpoints: ReadonlyMap<string, EndpointRecord>,
     keys: ReadonlyMap<string, KeyRecord>,
+    moves: Moves = {},
   ) {
+    this.moves = moves;
     this.app = place.app;
     this.shard = place.shard;
     this.number = place.number;
@@ -44,6 +67,7 @@ export class AppConfig {
       change.record ?? this.record,
       this.endpoints.with(change.endpoints ?? {}),
       this.keys.with(change.keys ?? {}),
+      { ...this.moves, ...change.moves },
     );
     const names = this.#names;
     if (names) {
@@ -56,6 +80,29 @@ export class AppConfig {
       next.#names = names;
     }
     return next;
+  }
+
+  /** Where its records are, newest first: at home, then where it was before. */
+  get parts(): AppPart[] {
+    const { shard, number, endpoints, moves } = this;
+    const former = (moves.former ?? []).map((place) => ({ ...place, endpoints }));
+    return [{ shard, number, endpoints }, ...former];
+  }
+
+  /**
+   * The same app as another of its shards has it: under other numbers.
+   * @param has the endpoints that are wanted
+   * @throws RangeError when an endpoint's number is too high to be told there
+   */
+  at(place: AppPlace, has: (id: string) => boolean = () => true): AppConfig {
+    const wanted = [...this.endpoints].filter(([id]) => has(id));
+    const endpoints = wanted.map(([id, endpoint]): [string, EndpointRecord] => {
+      const number = endpointNumber(place.shard, id);
+      if (number === undefined) throw new RangeError(`endpoint ${id} cannot be numbered in another shard`);
+      return [id, { ...endpoint, number }];
+    });
+    const { app, version, record, keys } = this;
+    return new AppConfig({ app, ...place, version }, record, new Map(endpoints), keys);
   }
 
   endpointNamed(name: string): EndpointRecord | undefined {

@@ -101,7 +101,7 @@ export async function deleteApp(configs: Configs, shards: Shards, app: string): 
 }
 
 /** Where an app is, and when it was made (ms epoch). */
-export type AppPlace = { app: string; shard: number; number: number; createdAt: number };
+export type ListedApp = { app: string; shard: number; number: number; createdAt: number };
 
 /** All apps, for the operator's list. */
 export class AppDirectory {
@@ -116,7 +116,7 @@ export class AppDirectory {
   }
 
   /** Every app, newest first. An entry whose config is gone, or not yet there, is none. */
-  async newestFirst(): Promise<AppPlace[]> {
+  async newestFirst(): Promise<ListedApp[]> {
     const entries = Object.entries(await this.#shards.client.hgetall(DIRECTORY.apps));
     const createdAt = new Map<string, number>();
     for (let at = 0; at < entries.length; at += CHUNK) {
@@ -129,7 +129,7 @@ export class AppDirectory {
     }
     this.#createdAt = createdAt;
     return entries
-      .flatMap(([app, place]): AppPlace[] => {
+      .flatMap(([app, place]): ListedApp[] => {
         const made = createdAt.get(place);
         const [shard, number] = place.split(':').map(Number);
         return made === undefined ? [] : [{ app, shard: shard!, number: number!, createdAt: made }];
@@ -138,7 +138,7 @@ export class AppDirectory {
   }
 
   /** The records of these apps, in the same order, without those deleted meanwhile. */
-  async records(places: readonly AppPlace[]): Promise<AppRecord[]> {
+  async records(places: readonly ListedApp[]): Promise<AppRecord[]> {
     const records = await Promise.all(
       places.map(({ app, shard, number }) => this.#record(app, `${shard}:${number}`)),
     );

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { formatId, type Keyring, SealpostError } from '@sealpost/core';
 import { type Barrier, DIRECTORY, type Shards } from '@sealpost/queue';
 import { LRUCache } from 'lru-cache';
-import { AppConfig } from './app-config.ts';
+import { AppConfig, type AppPlace, type Moves } from './app-config.ts';
 import { assertHeld } from './assert-held.ts';
 import {
   type AppRecord,
@@ -12,9 +12,11 @@ import {
   openRecord,
   sealRecord,
 } from './config-records.ts';
-import { forgetEntry } from './forget-entry.ts';
+import { forgetEntry, replaceEntry } from './forget-entry.ts';
 import { beginsToWatch } from './idle-policy.ts';
 import { laneChanges } from './lane-settings.ts';
+import { deleteElsewhere, followHome } from './move/follow-home.ts';
+import { formatPlace, parsePlace, readMoves, samePlace, writeMoves } from './move/move-fields.ts';
 
 /** Apps whose config a process keeps in memory. */
 const CACHED_APPS = 5000;
@@ -32,6 +34,15 @@ export type ConfigChange = {
   /** Owner numbers of endpoints whose lanes close no more, beside those that follow from the records. */
   reopen?: number[];
   deleteApp?: true;
+  /** What changes of its moves. */
+  moves?: Moves;
+  /** Owner numbers of endpoints whose lanes wait for those in the shard that the app comes from. */
+  hold?: number[];
+  /** The app is about to come to this shard; has left it. */
+  comes?: true;
+  /** The version is to be higher than this one. */
+  above?: number;
+  leaves?: true;
 };
 
 export type ConfigsOptions = {
@@ -44,6 +55,9 @@ export type ConfigsOptions = {
 };
 
 type Place = { app: string; shard: number; number: number };
+
+/** Moves from one place to the next that a process follows. */
+const MOST_MOVES = 100;
 
 /**
  * The configs of all apps. Redis holds the truth; a process keeps what it has read, with its version, and ACCEPT and
@@ -87,10 +101,41 @@ export class Configs {
 
   /** Reads the whole config. Undefined: there is no such app. */
   async load(app: string): Promise<AppConfig | undefined> {
-    const place = await this.#find(app);
-    const config = place && (await this.#read(place));
+    const config = await this.#home(app);
     if (config) this.#cache.set(app, config);
     else this.#cache.delete(app);
+    return config;
+  }
+
+  /**
+   * Where the app is, if it is not where the directory says: the place that it has left tells where it has gone, in the step
+   * in which it leaves. The directory is mended.
+   */
+  async #home(app: string): Promise<AppConfig | undefined> {
+    const listed = await this.#find(app);
+    let config = listed && (await this.readAt(app, listed));
+    for (let moves = 0; config?.moves.movedTo && moves < MOST_MOVES; moves++) {
+      config = await this.readAt(app, config.moves.movedTo);
+      if (config) config = await this.#settle(config);
+    }
+    if (listed && config && !samePlace(listed, config)) {
+      const entry = [formatPlace(listed), formatPlace(config)] as const;
+      await replaceEntry(this.#shards.client, DIRECTORY.apps, app, ...entry);
+    }
+    return config;
+  }
+
+  /**
+   * Before anybody changes or uses the config of a new home, it is made one: what has prepared it, and does not know yet that
+   * it has become one, can change it no more.
+   */
+  async #settle(home: AppConfig): Promise<AppConfig | undefined> {
+    let config: AppConfig | undefined = home;
+    while (config?.moves.follows !== undefined && !config.moves.movedTo) {
+      config =
+        (await this.writeAt(config, { moves: { follows: undefined } })) ??
+        (await this.readAt(home.app, config));
+    }
     return config;
   }
 
@@ -102,7 +147,7 @@ export class Configs {
     return this.#untilWritten(app, async () => {
       const config = await this.newest(app);
       const change = decide(config);
-      return change ? this.#write(config, change) : config;
+      return change ? this.#writeAll(config, change) : config;
     });
   }
 
@@ -114,7 +159,7 @@ export class Configs {
     return this.#untilWritten(app, async () => {
       const present = await this.load(app);
       if (present) {
-        const changed = await this.#write(present, { record: decide(present.record, present) });
+        const changed = await this.#writeAll(present, { record: decide(present.record, present) });
         return changed && [changed, 'changed'];
       }
       const record = decide(undefined, undefined);
@@ -174,31 +219,33 @@ export class Configs {
 
   /** Removes this entry of the directory and no other that took its place meanwhile. */
   async #forget(place: Place): Promise<void> {
-    await forgetEntry(this.#shards.client, DIRECTORY.apps, place.app, `${place.shard}:${place.number}`);
+    await forgetEntry(this.#shards.client, DIRECTORY.apps, place.app, formatPlace(place));
   }
 
   async #find(app: string): Promise<Place | undefined> {
     const entry = await this.#shards.client.hget(DIRECTORY.apps, app);
     if (entry === null) return undefined;
-    const [shard, number] = entry.split(':').map(Number);
-    return { app, shard: shard!, number: number! };
+    return { app, ...parsePlace(entry) };
   }
 
   /** Gives a new app its shard and number. An entry whose config is gone is a deleted app's: replaced. */
   async #register(app: string): Promise<Place> {
     const present = await this.#find(app);
-    if (present && !(await this.#isGone(present))) return present;
+    if (present && !(await this.isGone(present))) return present;
     const shard = this.#pickShard(app);
     const number = await this.#shards.client.incr(this.#shards.get(shard).key('own'));
     await this.#shards.add([shard]);
     if (present) await this.#forget(present);
-    await this.#shards.client.hsetnx(DIRECTORY.apps, app, `${shard}:${number}`);
+    await this.#shards.client.hsetnx(DIRECTORY.apps, app, formatPlace({ shard, number }));
     return (await this.#find(app)) ?? { app, shard, number };
   }
 
-  async #isGone(place: Place): Promise<boolean> {
+  /** Whether an app was there, or further on, and has been deleted. */
+  async isGone(place: AppPlace, moves = 0): Promise<boolean> {
     const key = this.#shards.get(place.shard).key(`cfg:${place.number}`);
-    return (await this.#shards.client.hget(key, 'gone')) !== null;
+    const [gone, to] = await this.#shards.client.hmget(key, 'gone', 'to');
+    if (to && moves < MOST_MOVES) return this.isGone(parsePlace(to), moves + 1);
+    return gone !== null;
   }
 
   /** Spread by name: stable, and even enough; an app stays where it was made, whatever the setting says later. */
@@ -208,7 +255,9 @@ export class Configs {
     return hash % this.#shardsForNew;
   }
 
-  async #read(place: Place): Promise<AppConfig | undefined> {
+  /** The app's config as one of its shards has it, be it at home there or not. */
+  async readAt(app: string, at: AppPlace): Promise<AppConfig | undefined> {
+    const place: Place = { app, shard: at.shard, number: at.number };
     const key = this.#shards.get(place.shard).key(`cfg:${place.number}`);
     const fields = await this.#shards.client.hgetall(key);
     if (fields.app === undefined) return undefined;
@@ -222,11 +271,29 @@ export class Configs {
         keys.set(field.slice(2), openRecord(this.#keyring, place.app, field, stored));
     }
     const record = openRecord<AppRecord>(this.#keyring, place.app, 'app', fields.app);
-    return new AppConfig({ ...place, version: Number(fields.v) }, record, endpoints, keys);
+    const version = Number(fields.v);
+    return new AppConfig({ ...place, version }, record, endpoints, keys, readMoves(fields));
   }
 
-  /** Undefined when somebody else was faster. */
+  /** At home, and in the shards where records of the app are left. Undefined when somebody else was faster. */
+  async #writeAll(config: AppConfig, change: ConfigChange): Promise<AppConfig | undefined> {
+    // Last at home, where it says what else there is.
+    if (change.deleteApp) await deleteElsewhere(this, config);
+    const changed = await this.#write(config, change);
+    // First at home: should this process die before the others follow, a worker sees that they have yet to.
+    if (changed && !change.deleteApp) await followHome(this, changed, change.reopen);
+    return changed;
+  }
+
   async #write(config: AppConfig, change: ConfigChange): Promise<AppConfig | undefined> {
+    const changed = await this.writeAt(config, change);
+    if (changed && !change.deleteApp) this.#cache.set(config.app, changed);
+    else this.#cache.delete(config.app);
+    return changed;
+  }
+
+  /** Changes what one shard has of the app, and no more. Undefined when somebody else was faster. */
+  async writeAt(config: AppConfig, change: ConfigChange): Promise<AppConfig | undefined> {
     const shard = this.#shards.get(config.shard);
     const version = Number(
       await shard.run('write-config', [
@@ -236,14 +303,7 @@ export class Configs {
         randomUUID(),
       ]),
     );
-    if (version === 0) {
-      this.#cache.delete(config.app);
-      return undefined;
-    }
-    const changed = config.next(version, change);
-    if (change.deleteApp) this.#cache.delete(config.app);
-    else this.#cache.set(config.app, changed);
-    return changed;
+    return version === 0 ? undefined : config.next(version, change);
   }
 
   /** The change as lua/write-config.lua takes it. */
@@ -252,6 +312,8 @@ export class Configs {
     if (change.deleteApp) {
       return JSON.stringify({ ...lanes, tombstone: true, doom: { [config.number]: 'app' } });
     }
+    // Home tells what happens to the app.
+    if (config.moves.movedTo) lanes.outbox = [];
     const set: Record<string, string> = {};
     const del: string[] = [];
     const put = (field: string, record: object | null) => {
@@ -262,8 +324,15 @@ export class Configs {
     for (const [id, endpoint] of Object.entries(change.endpoints ?? {})) put(id, endpoint);
     for (const [hash, key] of Object.entries(change.keys ?? {})) put(`k:${hash}`, key);
     const doom = Object.fromEntries(lanes.end.map((number) => [number, 'endpoint']));
-    const idle = beginsToWatch(config, change) ? { idle: config.app } : {};
-    return JSON.stringify({ ...lanes, ...idle, set, del, doom });
+    if (change.moves) writeMoves(change.moves, set, del);
+    const moving = {
+      above: change.above,
+      hold: change.hold,
+      came: change.comes && config.app,
+      left: change.leaves && config.app,
+      idle: !config.moves.movedTo && beginsToWatch(config, change) ? config.app : undefined,
+    };
+    return JSON.stringify({ ...lanes, ...moving, set, del, doom });
   }
 }
 

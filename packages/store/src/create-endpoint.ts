@@ -1,4 +1,4 @@
-import { type EndpointInput, type Keyring, SealpostError } from '@sealpost/core';
+import type { EndpointInput, Keyring } from '@sealpost/core';
 import type { AppConfig } from './app-config.ts';
 import type { EndpointRecord } from './config-records.ts';
 import type { Configs } from './configs.ts';
@@ -21,15 +21,23 @@ export async function createEndpoint(
   // Looked at here too, so that what must fail takes no number.
   assertRoom(config, input.wire_profile);
   assertNameFree(config, input.name, undefined);
-  const ids = await configs.newEndpoint(config);
-  let added: ReturnType<typeof addEndpoint> | undefined;
-  const changed = await configs.change(app, (newest) => {
-    if (newest.shard !== config.shard) {
-      throw new SealpostError('config_conflict', `App ${newest.app} was made anew meanwhile; try again.`);
+  let ids = await configs.newEndpoint(config);
+  let at = config;
+  for (;;) {
+    let added: ReturnType<typeof addEndpoint> | undefined;
+    let elsewhere: AppConfig | undefined;
+    const changed = await configs.change(app, (newest) => {
+      elsewhere = newest.shard === at.shard ? undefined : newest;
+      if (elsewhere) return undefined;
+      added = addEndpoint(keyring, newest, ids, input, now, rule);
+      return added.change;
+    });
+    if (!elsewhere) {
+      const { endpoint, secret } = added!;
+      return { config: changed, endpoint, secret };
     }
-    added = addEndpoint(keyring, newest, ids, input, now, rule);
-    return added.change;
-  });
-  const { endpoint, secret } = added!;
-  return { config: changed, endpoint, secret };
+    // Made anew meanwhile, or moved: there it needs a number of that shard.
+    at = elsewhere;
+    ids = await configs.newEndpoint(at);
+  }
 }

@@ -9,7 +9,7 @@ import {
   place,
   type Shard,
 } from '@sealpost/queue';
-import type { AppConfig } from './app-config.ts';
+import type { AppPart } from './app-config.ts';
 import { type DeliveryFilter, exactTotal, filterOf, indexOf } from './delivery-filter.ts';
 import { cursorAt, position, slice } from './delivery-index.ts';
 import { readPacked } from './read-packed.ts';
@@ -42,11 +42,11 @@ const NOTHING: DeliveryPage = { data: [], total: 0, totalIsMinimum: false, nextC
 /** Deliveries and attempts, read. */
 export class Deliveries {
   /** Undefined: there is none, or it is another app's. */
-  async find(shard: Shard, config: AppConfig, id: string): Promise<Delivery | undefined> {
+  async find(shard: Shard, part: AppPart, id: string): Promise<Delivery | undefined> {
     const parsed = parseId('dlv', id);
-    if (!parsed || parsed.shard !== config.shard) return undefined;
+    if (!parsed || parsed.shard !== part.shard) return undefined;
     const [found] = await this.read(shard, [parsed.number]);
-    return found && found.record.app === config.number ? found : undefined;
+    return found && found.record.app === part.number ? found : undefined;
   }
 
   /** Those of the numbers that exist, in the same order. */
@@ -95,27 +95,37 @@ export class Deliveries {
     ) as Record<DeliveryStatus, number>;
   }
 
-  /**
-   * One page, newest first. Without filters the page is cut out of the index; with a status alone the total is exact;
-   * other filters look at the newest SCAN_LIMIT entries. @throws SealpostError invalid_cursor
-   */
-  async list(
+  /** One page of what one shard has, newest first. @throws SealpostError invalid_cursor */
+  list(
     shard: Shard,
-    config: AppConfig,
+    part: AppPart,
     filter: DeliveryFilter,
-    page: { page: number; limit: number; cursor?: string | undefined },
+    { page, limit, cursor }: { page: number; limit: number; cursor?: string | undefined },
   ): Promise<DeliveryPage> {
-    if (filter.numbers) return this.#listOf(shard, config, filter.numbers, filter, page);
-    const source = indexOf(config, filter);
+    return this.cut(shard, part, filter, { skip: (page - 1) * limit, limit, cursor });
+  }
+
+  /**
+   * `limit` entries after `skip` others, or after the cursor. Without filters they are cut out of the index; with a status alone
+   * the total is exact; other filters look at the newest SCAN_LIMIT entries. @throws SealpostError invalid_cursor
+   */
+  async cut(
+    shard: Shard,
+    part: AppPart,
+    filter: DeliveryFilter,
+    page: { skip: number; limit: number; cursor?: string | undefined },
+  ): Promise<DeliveryPage> {
+    if (filter.numbers) return this.#listOf(shard, part, filter.numbers, filter, page);
+    const source = indexOf(part, filter);
     if (!source) return NOTHING;
     const index = shard.key(source.index);
-    if (filter.endpoint !== undefined && !(await this.#isOf(shard, config, filter.endpoint, index))) {
+    if (filter.endpoint !== undefined && !(await this.#isOf(shard, part, filter.endpoint, index))) {
       return NOTHING;
     }
     const length = await shard.client.llen(index);
     const start = page.cursor === undefined ? 0 : await position(shard, index, length, page.cursor);
-    const accepts = filterOf(config, filter);
-    const skip = page.cursor === undefined ? (page.page - 1) * page.limit : 0;
+    const accepts = filterOf(part, filter);
+    const skip = page.cursor === undefined ? page.skip : 0;
     if (!accepts) {
       const numbers = await slice(shard, index, length, start + skip, page.limit);
       const end = start + skip + numbers.length;
@@ -145,7 +155,7 @@ export class Deliveries {
       // What lies before a cursor was not looked at.
       totalIsMinimum: !exactTotal(filter) && (!scan.complete || start > 0),
       nextCursor:
-        data.length === page.limit
+        data.length > 0 && data.length === page.limit
           ? cursorAt(index, data.at(-1)?.delivery.number, length, data.at(-1)!.at + 1)
           : scan.complete
             ? undefined
@@ -154,12 +164,12 @@ export class Deliveries {
   }
 
   /** Whether an endpoint's index is this app's. A deleted endpoint's config is gone, so its deliveries tell. */
-  async #isOf(shard: Shard, config: AppConfig, endpoint: string, index: string): Promise<boolean> {
-    if (config.endpoints.has(endpoint)) return true;
+  async #isOf(shard: Shard, part: AppPart, endpoint: string, index: string): Promise<boolean> {
+    if (part.endpoints.has(endpoint)) return true;
     const newest = await shard.client.lindex(index, 0);
     if (newest === null) return false;
     const [delivery] = await this.read(shard, [Number(newest)]);
-    return delivery?.record.app === config.number && delivery.endpointId === endpoint;
+    return delivery?.record.app === part.number && delivery.endpointId === endpoint;
   }
 
   async #countOf(shard: Shard, key: string, statuses: readonly DeliveryStatus[]): Promise<number> {
@@ -170,16 +180,15 @@ export class Deliveries {
   /** A page of the deliveries of one event, which are few and known. */
   async #listOf(
     shard: Shard,
-    config: AppConfig,
+    part: AppPart,
     numbers: readonly number[],
     filter: DeliveryFilter,
-    page: { page: number; limit: number },
+    { skip, limit }: { skip: number; limit: number },
   ): Promise<DeliveryPage> {
-    const accepts = filterOf(config, filter) ?? (() => true);
+    const accepts = filterOf(part, filter) ?? (() => true);
     const all = (await this.read(shard, [...numbers].reverse())).filter(accepts);
-    const from = (page.page - 1) * page.limit;
     return {
-      data: all.slice(from, from + page.limit),
+      data: all.slice(skip, skip + limit),
       total: all.length,
       totalIsMinimum: false,
       nextCursor: undefined,

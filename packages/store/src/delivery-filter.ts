@@ -1,5 +1,5 @@
-import { type DeliveryStatus, parseId } from '@sealpost/core';
-import type { AppConfig } from './app-config.ts';
+import { type DeliveryStatus, endpointNumber } from '@sealpost/core';
+import type { AppPart } from './app-config.ts';
 import type { Delivery } from './deliveries.ts';
 
 /** Which deliveries of an app are listed. */
@@ -17,19 +17,18 @@ export type DeliveryFilter = {
 
 /** The shortest index that has all that the filter can match, and the counts that belong to it. */
 export function indexOf(
-  config: AppConfig,
+  part: AppPart,
   filter: DeliveryFilter,
 ): { index: string; counts: string } | undefined {
   if (filter.endpoint !== undefined) {
-    const parsed = parseId('ep', filter.endpoint);
-    if (!parsed || parsed.shard !== config.shard) return undefined;
-    return { index: `x:${parsed.number}`, counts: `c:${parsed.number}` };
+    const number = endpointNumber(part.shard, filter.endpoint);
+    return number === undefined ? undefined : { index: `x:${number}`, counts: `c:${number}` };
   }
   if (filter.correlation !== undefined) {
-    const name = `${config.number}:${filter.correlation}`;
+    const name = `${part.number}:${filter.correlation}`;
     return { index: `kx:${name}`, counts: `k:${name}` };
   }
-  return { index: `x:${config.number}`, counts: `c:${config.number}` };
+  return { index: `x:${part.number}`, counts: `c:${part.number}` };
 }
 
 /** A total by status alone is counted, not found by looking. */
@@ -41,7 +40,7 @@ export function exactTotal(filter: DeliveryFilter): boolean {
 
 /** Undefined: everything in the index matches. The app is always checked where the index is an endpoint's. */
 export function filterOf(
-  config: AppConfig,
+  part: AppPart,
   filter: DeliveryFilter,
 ): ((delivery: Delivery) => boolean) | undefined {
   const tests: ((delivery: Delivery) => boolean)[] = [];
@@ -55,5 +54,5 @@ export function filterOf(
     tests.push((delivery) => delivery.event.c === correlation);
   }
   if (tests.length === 0) return undefined;
-  return (delivery) => delivery.record.app === config.number && tests.every((test) => test(delivery));
+  return (delivery) => delivery.record.app === part.number && tests.every((test) => test(delivery));
 }

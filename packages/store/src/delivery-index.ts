@@ -28,12 +28,23 @@ export function cursorAt(
   return Buffer.from(`${number}:${length - end}:${index}`).toString('base64url');
 }
 
+/** The place before the first entry of an index. */
+export function cursorAtStart(index: string): string {
+  return Buffer.from(`0:0:${index}`).toString('base64url');
+}
+
+/** The index that a cursor is for; undefined: it is none. */
+export function indexOfCursor(cursor: string): string | undefined {
+  return /^\d{1,16}:\d{1,16}:(.*)$/s.exec(Buffer.from(cursor, 'base64url').toString())?.[1];
+}
+
 /** Index of the first entry behind the cursor. @throws SealpostError invalid_cursor */
 export async function position(shard: Shard, index: string, length: number, cursor: string): Promise<number> {
   const [, number, left, of] =
     /^(\d{1,16}):(\d{1,16}):(.*)$/s.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
   if (of !== index)
     throw new SealpostError('invalid_cursor', 'The cursor is not one that this list gave out.');
+  if (number === '0') return 0;
   const guess = length - Number(left);
   if (guess > 0 && (await shard.client.lindex(index, guess - 1)) === number) return guess;
   // Old entries were dropped meanwhile: look for the entry itself.

@@ -1,6 +1,6 @@
-import { looksGenerated, parseId } from '@sealpost/core';
+import { parseId } from '@sealpost/core';
 import { type EventRecord, eventId, parseEventRecord, place, type Shard } from '@sealpost/queue';
-import type { AppConfig } from './app-config.ts';
+import type { AppPart } from './app-config.ts';
 import { readPacked } from './read-packed.ts';
 
 /** An event as it is stored. */
@@ -16,13 +16,15 @@ export type StoredEvent = {
 /** Events, read. */
 export class Events {
   /** By the id that receivers see. Undefined: there is none, or it is another app's. */
-  async find(shard: Shard, config: AppConfig, id: string): Promise<StoredEvent | undefined> {
-    const number = looksGenerated(id)
-      ? parseId('evt', id)!.number
-      : Number((await shard.client.hget(shard.key(`u:${config.number}`), id)) ?? Number.NaN);
+  async find(shard: Shard, part: AppPart, id: string): Promise<StoredEvent | undefined> {
+    const made = parseId('evt', id);
+    if (made && made.shard !== part.shard) return undefined;
+    const number = made
+      ? made.number
+      : Number((await shard.client.hget(shard.key(`u:${part.number}`), id)) ?? Number.NaN);
     if (Number.isNaN(number)) return undefined;
     const event = await this.read(shard, number);
-    return event && event.record.n === config.number && event.id === id ? event : undefined;
+    return event && event.record.n === part.number && event.id === id ? event : undefined;
   }
 
   /** Their sequences within their correlation, in the same order; null: none, or no longer kept. */

@@ -32,8 +32,13 @@ export class Idempotency {
     const running = JSON.stringify({ hash: bodyHash(request) });
     if ((await shard.client.set(name, running, 'EX', RUNNING_SECONDS, 'NX')) === 'OK')
       return { state: 'begun' };
-    const stored = await shard.client.get(name);
-    if (stored === null) return this.begin(shard, request);
+    return (await this.look(shard, request)) ?? this.begin(shard, request);
+  }
+
+  /** What is known of it; undefined: nothing. @throws as above */
+  async look(shard: Shard, request: IdempotentRequest): Promise<Begin | undefined> {
+    const stored = await shard.client.get(redisKey(shard, request));
+    if (stored === null) return undefined;
     const entry = JSON.parse(stored) as StoredAnswer;
     if (entry.hash !== bodyHash(request)) {
       throw new SealpostError(

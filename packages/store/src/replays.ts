@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { checkPattern, formatId, parseId, type ReplayableStatus, SealpostError } from '@sealpost/core';
 import { beginReplay, type Shard } from '@sealpost/queue';
-import type { AppConfig } from './app-config.ts';
+import type { AppPart } from './app-config.ts';
 import { KEPT_SECONDS } from './idempotency.ts';
 
 /** How long Redis may take to come back while a request waits for it, ms; and more. */
@@ -15,6 +15,8 @@ export type ReplayFilter = {
   /** Of their creation, ms epoch; inclusive / exclusive. */
   since?: number;
   until?: number;
+  /** Ids of those that go through what is left of the endpoint's deliveries in other shards; each filters as this one does. */
+  parts?: readonly string[];
 };
 
 /**
@@ -56,14 +58,14 @@ export type Replay = {
  */
 export async function createReplay(
   shard: Shard,
-  config: AppConfig,
+  part: AppPart,
   endpoint: number,
   filter: ReplayFilter,
   now: number,
   request?: string,
 ): Promise<Replay> {
   const { result, number } = await beginReplay(shard, {
-    app: config.number,
+    app: part.number,
     endpoint,
     filter: JSON.stringify(filter),
     createdAt: now,
@@ -73,17 +75,43 @@ export async function createReplay(
   });
   if (result === 'running') {
     const id = formatId('rpl', shard.number, number);
-    throw new SealpostError('replay_running', `Replay ${id} of this endpoint is running: one at a time.`);
+    throw replayRunning(id);
   }
   return (await readReplay(shard, number))!;
 }
 
 /** Undefined: there is none, or it is another app's. */
-export async function findReplay(shard: Shard, config: AppConfig, id: string): Promise<Replay | undefined> {
+export async function findReplay(shard: Shard, part: AppPart, id: string): Promise<Replay | undefined> {
   const parsed = parseId('rpl', id);
-  if (!parsed || parsed.shard !== config.shard) return undefined;
+  if (!parsed || parsed.shard !== part.shard) return undefined;
   const replay = await readReplay(shard, parsed.number);
-  return replay?.app === config.number ? replay : undefined;
+  return replay?.app === part.number ? replay : undefined;
+}
+
+/** Whether a replay of this endpoint runs; its number. */
+export async function runningReplay(shard: Shard, endpoint: number): Promise<number | undefined> {
+  const number = await shard.client.hget(shard.key('replays'), String(endpoint));
+  if (number === null) return undefined;
+  const state = await shard.client.hget(keyOf(shard, Number(number)), 'state');
+  return state === 'running' ? Number(number) : undefined;
+}
+
+/** One replay and those that it has in other shards, seen as one. */
+export function together(replay: Replay, others: readonly Replay[]): Replay {
+  const all = [replay, ...others];
+  const sum = (field: 'total' | 'scanned' | 'replayed' | 'unavailable' | 'refused') =>
+    all.reduce((total, one) => total + one[field], 0);
+  const runs = all.some(({ state }) => state === 'running');
+  return {
+    ...replay,
+    total: sum('total'),
+    scanned: sum('scanned'),
+    replayed: sum('replayed'),
+    unavailable: sum('unavailable'),
+    refused: sum('refused'),
+    state: runs ? 'running' : replay.state,
+    endedAt: runs ? null : Math.max(...all.map(({ endedAt }) => endedAt ?? 0)),
+  };
 }
 
 /** Undefined: there is none, or it was not written by us. */
@@ -128,4 +156,8 @@ function parseFilter(text: string | undefined): ReplayFilter | undefined {
 
 function keyOf(shard: Shard, number: number): string {
   return shard.key(`rpl:${number}`);
+}
+
+export function replayRunning(id: string): SealpostError {
+  return new SealpostError('replay_running', `Replay ${id} of this endpoint is running: one at a time.`);
 }

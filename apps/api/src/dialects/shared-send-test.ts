@@ -22,7 +22,6 @@ export async function sendTestAndWait(
 ): Promise<{ delivery: Delivery; attempt: AttemptRecord | undefined }> {
   const seconds = preferredWait(context.request.get('prefer')) ?? WAIT_SECONDS;
   const delivery = await sendTest(services, context, config, endpoint, event, seconds);
-  const shard = services.shards.get(config.shard);
-  const [attempt] = await services.deliveries.lastAttempts(shard, [delivery]);
+  const [attempt] = await services.records.lastAttempts([delivery]);
   return { delivery, attempt };
 }

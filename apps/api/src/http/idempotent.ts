@@ -23,10 +23,7 @@ export async function runOnce(
   run: () => Promise<Answer>,
 ): Promise<Answer> {
   const { idempotency } = services;
-  const config = await services.configs.newest(request.app);
-  const shard = services.shards.get(config.shard);
-  const asked = { ...request, owner: config.number };
-  const begun = await idempotency.begin(shard, asked);
+  const { shard, asked, begun } = await begin(services, request);
   if (begun.state === 'replay') {
     const { status, headers, json } = begun.answer;
     return { status, headers: { ...headers, 'idempotent-replayed': 'true' }, json };
@@ -45,4 +42,32 @@ export async function runOnce(
     .finish(shard, asked, { status: answer.status, headers: answer.headers ?? {}, json })
     .catch(() => {});
   return answer;
+}
+
+/** How often an app may move to another shard while a request for it begins. */
+const TRIES = 10;
+
+/** Where the app is at home, unless a shard that it has left knows the key. @throws as Idempotency.begin */
+async function begin(
+  { configs, shards, idempotency }: Pick<Services, 'configs' | 'shards' | 'idempotency'>,
+  request: { app: string; route: string; key: string; body: string },
+) {
+  for (let i = 0; i < TRIES; i++) {
+    const [home, ...former] = (await configs.newest(request.app)).parts;
+    for (const { shard: at, number } of former) {
+      const asked = { ...request, owner: number };
+      const begun = await idempotency.look(shards.get(at), asked);
+      if (begun) return { shard: shards.get(at), asked, begun };
+    }
+    const shard = shards.get(home!.shard);
+    const asked = { ...request, owner: home!.number };
+    // Only what was begun before the app left is found by who comes after that.
+    const [begun, isLeft] = await Promise.all([
+      idempotency.begin(shard, asked),
+      shard.client.hexists(shard.key(`cfg:${home!.number}`), 'to'),
+    ]);
+    if (begun.state === 'replay' || !isLeft) return { shard, asked, begun };
+    await idempotency.forget(shard, asked);
+  }
+  throw new SealpostError('config_conflict', `App ${request.app} is on its way; try again.`);
 }

@@ -1,4 +1,4 @@
-import { formatId, REPLAYABLE } from '@sealpost/core';
+import { formatId, parseId, REPLAYABLE } from '@sealpost/core';
 import type { Replay } from '@sealpost/store';
 import { z } from 'zod';
 
@@ -34,12 +34,11 @@ export const replayAnswer = z
 
 const iso = (ms: number) => new Date(ms).toISOString();
 
-/** @param shard its number */
-export function presentReplay(shard: number, replay: Replay): z.output<typeof replayAnswer> {
+export function presentReplay(replay: Replay): z.output<typeof replayAnswer> {
   const { statuses, eventTypes, since, until } = replay.filter;
   return {
     id: replay.id,
-    endpoint_id: formatId('ep', shard, replay.endpoint),
+    endpoint_id: formatId('ep', parseId('rpl', replay.id)!.shard, replay.endpoint),
     status: [...statuses],
     since: since === undefined ? null : iso(since),
     until: until === undefined ? null : iso(until),

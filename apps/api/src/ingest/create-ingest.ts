@@ -9,7 +9,7 @@ import {
   Shards,
 } from '@sealpost/queue';
 import { Expressions } from '@sealpost/sandbox';
-import { Configs, Deliveries, Events } from '@sealpost/store';
+import { Configs, Deliveries, Events, Records } from '@sealpost/store';
 import type { Logger, Metrics, Tracing } from '@sealpost/telemetry';
 import type { IngestSettings } from '../config.ts';
 import type { Services } from '../services.ts';
@@ -26,6 +26,7 @@ export type Ingest = Pick<
   | 'configs'
   | 'events'
   | 'deliveries'
+  | 'records'
   | 'publish'
   | 'firstAttempts'
   | 'expressions'
@@ -66,6 +67,7 @@ export async function createIngest(options: Options): Promise<Ingest> {
   const parser = inputParser({ httpsOnly: settings.httpsOnly, policy });
   const events = new Events();
   const deliveries = new Deliveries();
+  const records = new Records({ shards, deliveries, events });
   const firstAttempts = new FirstAttempts(() => connect(settings.redisUrls, 'background', onRedisError));
   const expressions = new Expressions();
   const publish = new PublishEvents({
@@ -73,6 +75,7 @@ export async function createIngest(options: Options): Promise<Ingest> {
     configs,
     events,
     deliveries,
+    records,
     keyring,
     firstAttempts,
     expressions,
@@ -92,6 +95,7 @@ export async function createIngest(options: Options): Promise<Ingest> {
     configs,
     events,
     deliveries,
+    records,
     publish,
     firstAttempts,
     expressions,

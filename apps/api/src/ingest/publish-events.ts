@@ -14,11 +14,13 @@ import {
 import type { Expressions } from '@sealpost/sandbox';
 import {
   type AppConfig,
+  type AppPart,
   appNotFound,
   type Configs,
   type Deliveries,
   deliveryNumbers,
   type Events,
+  type Records,
 } from '@sealpost/store';
 import type { Instruments, Logger, RequestTrace, Tracing } from '@sealpost/telemetry';
 import { assertCallerKey } from '../http/authenticate.ts';
@@ -27,6 +29,7 @@ import { assertMayPublish } from './assert-may-publish.ts';
 import type { FirstAttempts, FirstAttemptsOf } from './await-first-attempts.ts';
 import { countAccepted } from './count-events.ts';
 import { PublishFilters } from './filter-events.ts';
+import { lookElsewhere } from './look-elsewhere.ts';
 import { makeDurable } from './make-durable.ts';
 import { matchStretch, size } from './match-stretch.ts';
 import { admittedOf, type Draft, type Prepared, prepareEvent } from './prepare-event.ts';
@@ -48,6 +51,7 @@ type Options = {
   configs: Configs;
   events: Events;
   deliveries: Deliveries;
+  records: Records;
   keyring: Keyring;
   firstAttempts: FirstAttempts;
   expressions: Pick<Expressions, 'filterEarly'>;
@@ -143,7 +147,7 @@ export class PublishEvents {
       const waiting = { ...draft, onNumber: (wait: FirstAttemptsOf) => waits.push(wait) };
       const [published] = await this.publish(app, caller, [waiting], trace);
       if (!published!.duplicate) await waits.at(-1)?.within(waitMs, signal);
-      return this.#withStatuses(app, published!);
+      return this.#withStatuses(published!);
     } finally {
       for (const wait of waits) wait.end();
     }
@@ -163,12 +167,16 @@ export class PublishEvents {
   ): Promise<{ left: number[]; refused: boolean; failure: unknown }> {
     const filters = new PublishFilters(this.#options.expressions);
     const stretch = matchStretch(config, drafts, todo, filters);
+    const before =
+      config.moves.former && (await lookElsewhere(this.#options.shards, config, drafts, stretch));
     // An event takes as many numbers as it has deliveries, and one at least.
     let next = await this.#numbersOf(shard).take(
       stretch.reduce((sum, { targets }) => sum + size(targets), 0),
     );
-    const accepting = stretch.map(({ index, targets }) => {
+    const accepting = stretch.map(async ({ index, targets }) => {
       const draft = drafts[index]!;
+      const elsewhere = before?.get(index);
+      if (elsewhere?.known) return { index, known: elsewhere.known };
       const number = next;
       next += size(targets);
       const waitedFor = draft.onNumber !== undefined;
@@ -176,7 +184,8 @@ export class PublishEvents {
       const attempted = targets.filter(({ skip }) => !skip).length;
       draft.onNumber?.(this.#options.firstAttempts.expect(shard.number, number, attempted));
       // Sent in this order over one connection, so accepted in this order.
-      return this.#accept(shard, config, prepared, waitedFor).then((result) => ({ index, prepared, result }));
+      const result = await this.#accept(shard, config, prepared, waitedFor, elsewhere?.counted);
+      return { index, prepared, result };
     });
     const admitted: Admitted[] = [];
     const refused: number[] = [];
@@ -186,12 +195,17 @@ export class PublishEvents {
         failure ??= settled.reason;
         continue;
       }
-      const { index, prepared, result } = settled.value;
+      const { index, prepared, result, known } = settled.value;
+      if (known) {
+        this.#options.instruments.eventsDuplicate.inc();
+        results[index] = await this.#known(known.part, known.number);
+        continue;
+      }
       if (result.result === 'taken') this.#numbersOf(shard).drop();
       if (result.result === 'stale' || result.result === 'taken') refused.push(index);
       else if (result.result === 'duplicate') {
         this.#options.instruments.eventsDuplicate.inc();
-        results[index] = await this.#known(shard, config, result.number);
+        results[index] = await this.#known(config, result.number);
       } else {
         countAccepted(this.#options.instruments, prepared);
         this.#options.shed.added(shard, prepared.deliveries.length);
@@ -212,7 +226,13 @@ export class PublishEvents {
     });
   }
 
-  #accept(shard: Shard, config: AppConfig, prepared: Prepared, wait: boolean): Promise<AcceptResult> {
+  #accept(
+    shard: Shard,
+    config: AppConfig,
+    prepared: Prepared,
+    wait: boolean,
+    counted: number | undefined,
+  ): Promise<AcceptResult> {
     return accept(shard, {
       app: config.number,
       configVersion: config.version,
@@ -221,13 +241,15 @@ export class PublishEvents {
       body: prepared.draft.payload,
       ownId: prepared.record.i,
       correlationId: prepared.record.c,
+      counted,
       waitChannel: wait ? this.#options.firstAttempts.channel : undefined,
       deliveries: prepared.deliveries,
       retention: this.#options.retention,
     });
   }
 
-  async #known(shard: Shard, config: AppConfig, number: number): Promise<Published> {
+  async #known(part: AppPart, number: number): Promise<Published> {
+    const shard = this.#options.shards.get(part.shard);
     const event = await this.#options.events.read(shard, number);
     if (!event)
       throw new SealpostError(
@@ -237,23 +259,18 @@ export class PublishEvents {
     const deliveries = await this.#options.deliveries.read(shard, deliveryNumbers(event));
     return knownPublished(
       event,
-      deliveries.filter(({ record }) => record.app === config.number),
+      deliveries.filter(({ record }) => record.app === part.number),
     );
   }
 
-  async #withStatuses(app: string, event: Published): Promise<Published> {
-    const config = await this.#options.configs.newest(app);
-    const shard = this.#options.shards.get(config.shard);
-    const now = await this.#options.deliveries.read(
-      shard,
-      event.deliveries.map(({ number }) => number),
-    );
-    const statuses = new Map(now.map(({ number, record }) => [number, record.status]));
+  async #withStatuses(event: Published): Promise<Published> {
+    const now = await this.#options.records.readDeliveries(event.deliveries.map(({ id }) => id));
+    const statuses = new Map(now.map(({ id, record }) => [id, record.status]));
     return {
       ...event,
       deliveries: event.deliveries.map((delivery) => ({
         ...delivery,
-        status: statuses.get(delivery.number) ?? delivery.status,
+        status: statuses.get(delivery.id) ?? delivery.status,
       })),
     };
   }

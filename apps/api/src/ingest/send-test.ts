@@ -18,7 +18,7 @@ export async function sendTest(
   event: { input: EventInput; payload: string },
   waitSeconds: number | undefined,
 ): Promise<Delivery> {
-  const { publish, shards, deliveries } = services;
+  const { publish, records } = services;
   const draft = {
     ...event,
     derivedId: derivedId(services, context),
@@ -40,8 +40,7 @@ export async function sendTest(
           context.signal(),
           context.trace,
         );
-  const numbers = published.deliveries.map(({ number }) => number);
-  const [delivery] = await deliveries.read(shards.get(config.shard), numbers);
+  const [delivery] = await records.readDeliveries(published.deliveries.map(({ id }) => id));
   if (!delivery) throw new SealpostError('event_not_found', 'The test has just expired; send it again.');
   return delivery;
 }

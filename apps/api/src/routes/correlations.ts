@@ -23,13 +23,8 @@ export function correlationRoutes(services: Services): Route[] {
       answers: { 200: { description: 'The counts.', schema: correlationAnswer } },
       handle: async ({ params }) => {
         const config = await services.configs.newest(params.app!);
-        const shard = services.shards.get(config.shard);
-        const key = `k:${config.number}:${params.correlation}`;
-        const [events, deliveries] = await Promise.all([
-          shard.client.hget(shard.key(key), 'seq'),
-          services.deliveries.counts(shard, key),
-        ]);
-        if (events === null) {
+        const found = await services.records.correlation(config, params.correlation!);
+        if (!found) {
           throw new SealpostError(
             'correlation_not_found',
             'No event that is still kept has this correlation id.',
@@ -37,7 +32,7 @@ export function correlationRoutes(services: Services): Route[] {
         }
         return {
           status: 200,
-          body: { correlation_id: params.correlation, events: Number(events), deliveries },
+          body: { correlation_id: params.correlation, events: found.events, deliveries: found.counts },
         };
       },
     }),

@@ -6,7 +6,7 @@ import {
   SealpostError,
 } from '@sealpost/core';
 import { cancelDelivery, retryDelivery } from '@sealpost/queue';
-import { type AppConfig, type Delivery, type DeliveryFilter, deliveryNumbers } from '@sealpost/store';
+import type { AppConfig, Delivery } from '@sealpost/store';
 import { z } from 'zod';
 import { paged, pagedAnswer, pageOf } from '../http/pagination.ts';
 import {
@@ -92,10 +92,9 @@ export function deliveryRoutes(services: Services): Route[] {
 /** @throws SealpostError app_not_found, delivery_not_found */
 async function find(services: Services, params: Record<string, string>) {
   const config = await services.configs.newest(params.app!);
-  const shard = services.shards.get(config.shard);
-  const delivery = await services.deliveries.find(shard, config, params.delivery!);
-  if (!delivery) throw notFound(params.delivery!);
-  return { config, shard, delivery };
+  const found = await services.records.findDelivery(config, params.delivery!);
+  if (!found) throw notFound(params.delivery!);
+  return found;
 }
 
 function notFound(id: string): SealpostError {
@@ -107,34 +106,26 @@ async function list(
   config: AppConfig,
   query: DeliveriesQuery | (EndpointDeliveriesQuery & { endpoint_id: string }),
 ): Promise<Answer> {
-  const shard = services.shards.get(config.shard);
   const page = pageOf(query);
-  const filter = await filterOf(services, config, query);
-  const found = await services.deliveries.list(shard, config, filter, page);
+  const found = await services.records.list(config, filterOf(query), page);
   return { status: 200, body: paged(found.data.map(presentDelivery), page, found) };
 }
 
-async function filterOf(
-  services: Services,
-  config: AppConfig,
-  query: DeliveriesQuery,
-): Promise<DeliveryFilter> {
-  const filter: DeliveryFilter = {
+function filterOf(query: DeliveriesQuery) {
+  return {
     statuses: query.status,
     eventType: query.event_type,
     since: query.since,
     until: query.until,
     endpoint: query.endpoint_id,
     correlation: query.correlation_id,
+    event: query.event_id,
   };
-  if (query.event_id === undefined) return filter;
-  const event = await services.events.find(services.shards.get(config.shard), config, query.event_id);
-  return { ...filter, numbers: event ? deliveryNumbers(event) : [] };
 }
 
 async function retry(services: Services, params: Record<string, string>): Promise<Answer> {
-  const { config, shard, delivery } = await find(services, params);
-  const { result } = await retryDelivery(shard, delivery.number, config.number);
+  const { part, shard, delivery } = await find(services, params);
+  const { result } = await retryDelivery(shard, delivery.number, part.number);
   if (result === 'missing') throw notFound(delivery.id);
   if (result === 'running') {
     throw new SealpostError('delivery_not_retryable', 'An attempt of this delivery is still under way.');
@@ -160,9 +151,9 @@ async function retry(services: Services, params: Record<string, string>): Promis
 }
 
 async function cancel(services: Services, params: Record<string, string>): Promise<Answer> {
-  const { config, shard, delivery } = await find(services, params);
+  const { part, shard, delivery } = await find(services, params);
   const { recordsMs, bodiesMs } = services.settings.retention;
-  const outcome = await cancelDelivery(shard, delivery.number, config.number, 'cancelled_by_request', {
+  const outcome = await cancelDelivery(shard, delivery.number, part.number, 'cancelled_by_request', {
     recordsMs,
     bodiesMs,
   });

@@ -1,17 +1,19 @@
 import { type EventRecord, encodeDelivery, place } from '@sealpost/queue';
 import { startTestRedis, type TestRedis } from '@sealpost/queue/testing';
-import { Deliveries, Events } from '@sealpost/store';
+import { Deliveries, Events, Records } from '@sealpost/store';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type HttpApi, OPERATOR_KEY, startHttpApi } from '../../testing/http-api.ts';
 import { eventRoutes } from './events.ts';
 
 let redis: TestRedis;
 let api: HttpApi;
+const events = new Events();
+const deliveries = new Deliveries();
 
 beforeAll(async () => {
   redis = await startTestRedis();
   api = await startHttpApi(redis.client, (services) =>
-    eventRoutes({ ...services, events: new Events(), deliveries: new Deliveries() }),
+    eventRoutes({ ...services, records: new Records({ shards: services.shards, events, deliveries }) }),
   );
 });
 afterAll(async () => {

@@ -1,5 +1,4 @@
 import { SealpostError } from '@sealpost/core';
-import { deliveryNumbers } from '@sealpost/store';
 import { z } from 'zod';
 import { deliveryAnswer, presentDelivery } from '../http/present-delivery.ts';
 import { type Answer, defineRoute, type Route } from '../http/route.ts';
@@ -42,10 +41,10 @@ export function eventRoutes(services: Services): Route[] {
 
 async function show(services: Services, params: Record<string, string>): Promise<Answer> {
   const config = await services.configs.newest(params.app!);
-  const shard = services.shards.get(config.shard);
-  const event = await services.events.find(shard, config, params.event!);
-  if (!event) throw new SealpostError('event_not_found', `There is no event ${params.event}.`);
-  const deliveries = await services.deliveries.read(shard, deliveryNumbers(event));
+  const found = await services.records.findEvent(config, params.event!);
+  if (!found) throw new SealpostError('event_not_found', `There is no event ${params.event}.`);
+  const deliveries = await services.records.deliveriesOf(found);
+  const { event } = found;
   const { record } = event;
   const shown = JSON.stringify({
     id: event.id,

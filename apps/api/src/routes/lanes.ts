@@ -2,9 +2,7 @@ import {
   type AppConfig,
   type ConfigChange,
   endpointOf,
-  latestDurations,
   pauseEndpoint,
-  readLaneState,
   resumeEndpoint,
 } from '@sealpost/store';
 import { z } from 'zod';
@@ -16,7 +14,7 @@ import type { Services } from '../services.ts';
 const TAG = 'Endpoints';
 
 type Params = Record<string, string>;
-type Needed = Pick<Services, 'configs' | 'deliveries' | 'shards'>;
+type Needed = Pick<Services, 'configs' | 'records'>;
 type Decide = (config: AppConfig, id: string, now: number) => ConfigChange | undefined;
 
 /** Endpoints' lanes: stopped, let go on, looked into. */
@@ -68,20 +66,19 @@ async function change({ configs }: Needed, params: Params, decide: Decide, now: 
 
 async function resume(services: Needed, params: Params, now: number): Promise<Answer> {
   const config = await services.configs.newest(params.app!);
-  const { number } = endpointOf(config, params.endpoint!);
-  const { closedSince } = await readLaneState(services.shards.get(config.shard), number, now);
+  const { id: endpoint } = endpointOf(config, params.endpoint!);
+  const { closedSince } = await services.records.laneState(config, endpoint, now);
   const closed = closedSince !== null;
   return change(services, params, (newest, id, at) => resumeEndpoint(newest, id, closed, at), now);
 }
 
-async function stats({ configs, deliveries, shards }: Needed, params: Params, now: number): Promise<Answer> {
+async function stats({ configs, records }: Needed, params: Params, now: number): Promise<Answer> {
   const config = await configs.newest(params.app!);
-  const { number } = endpointOf(config, params.endpoint!);
-  const shard = shards.get(config.shard);
+  const { id } = endpointOf(config, params.endpoint!);
   const [counts, durations, lane] = await Promise.all([
-    deliveries.counts(shard, `c:${number}`),
-    latestDurations(shard, number),
-    readLaneState(shard, number, now),
+    records.endpointCounts(config, id),
+    records.latestDurations(config, id),
+    records.laneState(config, id, now),
   ]);
   return { status: 200, body: presentStats(counts, durations, lane) };
 }

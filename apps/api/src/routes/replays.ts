@@ -1,12 +1,12 @@
 import { type ReplayInput, replayInput, SealpostError } from '@sealpost/core';
-import { createReplay, endpointOf, findReplay, type ReplayFilter } from '@sealpost/store';
+import { endpointOf, type ReplayFilter } from '@sealpost/store';
 import { presentReplay, replayAnswer } from '../http/present-replay.ts';
 import { type Answer, defineRoute, type Route, type RouteContext } from '../http/route.ts';
 import { derivedRequest } from '../ingest/derive-id.ts';
 import type { Services } from '../services.ts';
 
 type Params = Record<string, string>;
-type Needed = Pick<Services, 'configs' | 'keyring' | 'shards'>;
+type Needed = Pick<Services, 'configs' | 'keyring' | 'records'>;
 
 /** Replays: an endpoint's ended deliveries, sent again. The workers do it (feed-replays.ts). */
 export function replayRoutes(services: Needed, now: () => number = Date.now): Route[] {
@@ -46,14 +46,13 @@ async function create(
 ): Promise<Answer> {
   const { params, body } = context;
   const config = await services.configs.newest(params.app!);
-  const { number } = endpointOf(config, params.endpoint!);
-  const shard = services.shards.get(config.shard);
+  const { id } = endpointOf(config, params.endpoint!);
   const request = derivedRequest(services, context);
-  const replay = await createReplay(shard, config, number, filterOf(body), now, request);
+  const replay = await services.records.createReplay(config, id, filterOf(body), now, request);
   return {
     status: 202,
     headers: { location: `/v1/apps/${params.app}/replays/${replay.id}` },
-    body: presentReplay(config.shard, replay),
+    body: presentReplay(replay),
   };
 }
 
@@ -66,9 +65,9 @@ function filterOf({ status, since, until, event_types }: ReplayInput): ReplayFil
   };
 }
 
-async function show({ configs, shards }: Needed, params: Params): Promise<Answer> {
+async function show({ configs, records }: Needed, params: Params): Promise<Answer> {
   const config = await configs.newest(params.app!);
-  const replay = await findReplay(shards.get(config.shard), config, params.replay!);
+  const replay = await records.findReplay(config, params.replay!);
   if (!replay) throw new SealpostError('replay_not_found', `There is no replay ${params.replay}.`);
-  return { status: 200, body: presentReplay(config.shard, replay) };
+  return { status: 200, body: presentReplay(replay) };
 }

@@ -3,7 +3,8 @@
 --       3 event number        4 event record  5 body  6 own id or ''  7 correlation id or ''
 --       8 channel to tell of first attempts, or ''
 --       9 retention of records, ms   10 retention of bodies, ms
---       11 … the deliveries' records, in order of their numbers, which begin at the event's
+--       11 how far the correlation has been counted in a shard that the app has left, or 0
+--       12 … the deliveries' records, in order of their numbers, which begin at the event's
 -- Returns {'stale'} when the config is newer (nothing is written; match again),
 --         {'duplicate', number} when the own id is known,
 --         {'accepted', sequence or 0, for each delivery '1' if it was admitted and needs a job, else '0'},
@@ -16,8 +17,8 @@ local bucket, field = place(number)
 local present = redis.call('HMGET', p .. 'e:' .. bucket, field, field .. 's')
 if present[1] == ARGV[4] then -- sent again
   local admitted = {}
-  for i = 11, #ARGV do
-    local d = read(number + i - 11)
+  for i = 12, #ARGV do
+    local d = read(number + i - 12)
     admitted[#admitted + 1] = d and d.attempts == 0 and has_flag(d.flags, FLAG_ADMITTED) and '1' or '0'
   end
   return { 'accepted', tonumber(present[2] or 0), table.concat(admitted) }
@@ -32,8 +33,8 @@ end
 
 -- One command a bucket and an index, however wide the fan-out.
 local fields_of = {}
-for i = 11, #ARGV do
-  local b, f = place(number + i - 11)
+for i = 12, #ARGV do
+  local b, f = place(number + i - 12)
   fields_of[b] = fields_of[b] or {}
   fields_of[b][#fields_of[b] + 1] = f
 end
@@ -46,6 +47,7 @@ end
 redis.call('HSET', p .. 'b:' .. bucket, field, ARGV[5])
 local sequence = 0
 if correlation ~= '' then
+  if ARGV[11] ~= '0' then redis.call('HSETNX', p .. 'k:' .. app .. ':' .. correlation, 'seq', ARGV[11]) end
   sequence = redis.call('HINCRBY', p .. 'k:' .. app .. ':' .. correlation, 'seq', 1)
   redis.call('HINCRBY', p .. 'k:' .. app .. ':' .. correlation, 'kept', 1)
   redis.call('HSET', p .. 'e:' .. bucket, field, ARGV[4], field .. 's', sequence)
@@ -73,8 +75,8 @@ end
 
 local records, opened, indexed, admitted, by_status = {}, {}, {}, {}, {}
 local open = 0
-for i = 11, #ARGV do
-  local n, record = number + i - 11, ARGV[i]
+for i = 12, #ARGV do
+  local n, record = number + i - 12, ARGV[i]
   local b, f = place(n)
   local status = string.byte(record, 1)
   local endpoint = struct.unpack('>I4', record, 21)

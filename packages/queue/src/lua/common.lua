@@ -137,8 +137,15 @@ local function base32(n, width)
   end
   return text
 end
+-- Of an endpoint that came from another shard with its app, the number tells that shard and its number there: ids.ts.
+local GUEST, GUESTS_OF_A_SHARD = 2147483648, 2097152
 local function id(kind, number)
   local shard = tonumber(string.match(p, '^{sp:(%d+)}'))
+  if kind == 'ep' and number >= GUEST then
+    local born = number - GUEST
+    number = born % GUESTS_OF_A_SHARD
+    shard = (born - number) / GUESTS_OF_A_SHARD
+  end
   return kind .. '_' .. base32(shard, 2) .. base32(number, 10)
 end
 local function job_id(number, generation) return id('dlv', number) .. '-' .. int(generation) end

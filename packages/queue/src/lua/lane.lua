@@ -11,6 +11,7 @@
 --          └─────── not now ──────┘  │ CLAIM   ├──▶ ended
 --                                    │         ▼
 --                                    └── backoff (BullMQ's delayed job; `ordered`: it HOLDS, so that none overtakes)
+-- A lane of an app that has moved here (`mv`) sends nothing until what waits in the shard it came from has gone out.
 --
 -- A delivery's flags say in which of these it is, and every move goes through `leave` and one of `put_*`, so that the
 -- counts of its lane (`n`, `q`, `sc`) and of the shard (`flow in`) move with it. Keeps: nothing is admitted while the
@@ -185,7 +186,7 @@ local function is_quiet(lane) return lane.qh and lane.qf and lane.qf <= now and 
 
 -- When time alone lets the lane send: 0 for now, or ms; false when something else must happen first.
 local function open_at(lane)
-  if lane.ps or lane.off then return false end
+  if lane.ps or lane.off or lane.mv then return false end
   if quiet_unknown(lane) then return now + 1 end
   local at = lane.nb or 0
   if is_quiet(lane) and not lane.qs then at = math.max(at, lane.qu) end

@@ -16,6 +16,10 @@ local function add(owner)
   oldest = math.min(oldest, tonumber(redis.call('LINDEX', p .. 'x:' .. owner, -1) or 0))
 end
 for _, owner in ipairs(ARGV) do add(owner) end
+-- Apps of which this shard has a part, whatever the directory says of where they are.
+for _, apps in ipairs({ 'came', 'left' }) do
+  for _, owner in ipairs(redis.call('HKEYS', p .. apps)) do add(owner) end
+end
 -- Deleted apps whose backlog is still being cancelled.
 local doomed = redis.call('HGETALL', p .. 'doomed')
 for i = 1, #doomed, 2 do

@@ -3,7 +3,9 @@
 --       3 JSON {set: {field: value}, del: [field], doom: {owner: 'endpoint'|'app'}, tombstone: bool,
 --               lanes: {endpoint: all settings of its lane (lane.lua)}, reopen: [endpoint] whose lanes close no more,
 --               idle: the app's name, when idle endpoints of it are to be disabled from now on,
---               end: [endpoint] whose lanes end, outbox: [{t: event type, e: endpoint, …}]}
+--               end: [endpoint] whose lanes end, outbox: [{t: event type, e: endpoint, …}],
+--               of an app that moves between shards (packages/store/src/move): hold: [endpoint] whose lanes wait for those of
+--               the shard that it comes from, above: a version of the app elsewhere, came: its name, in the shard that it comes to, left: in the one it leaves}
 --       4 a name for this change, so that it is made once however often it is sent
 -- Returns the new version, or 0: read again.
 -- Keeps: the version rises with every change, in the same step, so that ACCEPT and CLAIM see whoever is behind.
@@ -13,16 +15,24 @@ if redis.call('HGET', key, 'change') == ARGV[4] then return version end
 if version ~= tonumber(ARGV[2]) then return 0 end
 local change = cjson.decode(ARGV[3])
 -- Later than any version before it, also one that Redis lost when it came back from an older state.
-local next_version = math.max(version + 1, now)
+local next_version = math.max(version + 1, now, (change.above or 0) + 1)
 if change.tombstone then
   redis.call('DEL', key)
   redis.call('HSET', key, 'gone', '1')
   redis.call('HDEL', p .. 'idle', ARGV[1])
-  redis.call('UNLINK', p .. 'idle:' .. ARGV[1])
+  redis.call('UNLINK', p .. 'idle:' .. ARGV[1], p .. 'held:' .. ARGV[1])
+  redis.call('HDEL', p .. 'came', ARGV[1])
+  redis.call('HDEL', p .. 'left', ARGV[1])
 end
 redis.call('HSET', key, 'v', int(next_version), 'change', ARGV[4])
 for field, value in pairs(change.set or {}) do redis.call('HSET', key, field, value) end
 for _, field in ipairs(change.del or {}) do redis.call('HDEL', key, field) end
+if change.came then redis.call('HSET', p .. 'came', ARGV[1], change.came) end
+if change.left then
+  redis.call('HSET', p .. 'left', ARGV[1], change.left)
+  redis.call('HDEL', p .. 'idle', ARGV[1])
+  redis.call('UNLINK', p .. 'idle:' .. ARGV[1])
+end
 if change.idle then redis.call('HSET', p .. 'idle', ARGV[1], change.idle) end
 
 local SETTINGS = { 'mc', 'or', 'rl', 'rp', 'rs', 'qh', 'qs', 'ps', 'off' }
@@ -35,6 +45,10 @@ local function configure(lane, settings)
   if lane['or'] and lane.cl then reopen(lane, tonumber(ARGV[1]), 'change') end -- it has no breaker
 end
 
+for _, endpoint in ipairs(change.hold or {}) do
+  redis.call('SADD', p .. 'held:' .. ARGV[1], int(endpoint))
+  lane_of(int(endpoint)).mv = 1
+end
 for endpoint, settings in pairs(change.lanes or {}) do
   local lane = lane_of(endpoint)
   configure(lane, settings)

@@ -59,10 +59,19 @@ type Apps = Map<string, string>;
 
 async function rekeyConfigs(shards: Shards, keyring: Keyring, tally: Tally): Promise<Apps> {
   const apps: Apps = new Map();
-  for (const [app, entry] of Object.entries(await shards.client.hgetall(DIRECTORY.apps))) {
+  for (const [app, entry] of Object.entries(await shards.client.hgetall(DIRECTORY.apps)))
+    apps.set(entry, app);
+  // Apps that have moved, or are moving, have a config in more than one shard.
+  for (const number of await shards.known()) {
+    const shard = shards.get(number);
+    for (const hash of ['came', 'left']) {
+      const moved = await shard.client.hgetall(shard.key(hash));
+      for (const [owner, app] of Object.entries(moved)) apps.set(`${number}:${owner}`, app);
+    }
+  }
+  for (const [entry, app] of apps) {
     const [shard, number] = entry.split(':').map(Number);
     await rekeyConfig(shards.get(shard!), keyring, app, number!, tally);
-    apps.set(entry, app);
   }
   return apps;
 }

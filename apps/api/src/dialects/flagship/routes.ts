@@ -86,9 +86,8 @@ export function flagshipRoutes(services: Services, now: () => number = Date.now)
         const { page, limit } = pageOf(query, FURTHER);
         const config = await configs.newest(params.app!);
         const { id } = webhookOf(config, params.endpoint!, PROFILE);
-        const shard = services.shards.get(config.shard);
-        const found = await services.deliveries.list(shard, config, { endpoint: id }, { page, limit });
-        const attempts = await services.deliveries.lastAttempts(shard, found.data);
+        const found = await services.records.list(config, { endpoint: id }, { page, limit });
+        const attempts = await services.records.lastAttempts(found.data);
         const deliveries = found.data.map((delivery, i) => presentDelivery(delivery, attempts[i]));
         return { status: 200, body: { deliveries, pagination: { page, limit, total: found.total } } };
       },

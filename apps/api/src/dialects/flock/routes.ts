@@ -101,8 +101,7 @@ export function flockRoutes(services: Services): Route[] {
       answers: { 200: { description: 'The counts.', schema: statsAnswer } },
       handle: async ({ params }) => {
         const config = await services.configs.newest(params.app!);
-        const shard = services.shards.get(config.shard);
-        const counts = await services.deliveries.counts(shard, `c:${config.number}`);
+        const counts = await services.records.counts(config);
         return { status: 200, body: presentCounts(counts) };
       },
     }),
@@ -119,41 +118,34 @@ function draftFrom(services: Services, context: Context): Draft {
 
 /** Of what was published before, with this id or Idempotency-Key, the one that it had then. */
 async function correlationOf(
-  { configs, shards, events }: Services,
+  { configs, records }: Services,
   app: string,
   draft: Draft,
   published: Published,
 ): Promise<string | null> {
   if (!published.duplicate) return draft.input.correlation_id ?? null;
-  const { shard } = await configs.newest(app);
-  const event = await events.read(shards.get(shard), published.number);
-  return event?.record.c ?? null;
+  const found = await records.findEvent(await configs.newest(app), published.id);
+  return found?.event.record.c ?? null;
 }
 
 async function showCorrelation(services: Services, params: Record<string, string>) {
   const { app, correlation } = params as { app: string; correlation: string };
   const config = await services.configs.newest(app);
-  const shard = services.shards.get(config.shard);
-  const key = `k:${config.number}:${correlation}`;
-  const [artifacts, counts, { data }] = await Promise.all([
-    shard.client.hget(shard.key(key), 'seq'),
-    services.deliveries.counts(shard, key),
-    services.deliveries.list(shard, config, { correlation }, { page: 1, limit: SHOWN }),
+  const [found, { data }] = await Promise.all([
+    services.records.correlation(config, correlation),
+    services.records.list(config, { correlation }, { page: 1, limit: SHOWN }),
   ]);
-  if (artifacts === null) {
+  if (!found) {
     throw new SealpostError(
       'correlation_not_found',
       'No artifact that is still kept has this correlation id.',
     );
   }
-  const sequences = await services.events.sequences(
-    shard,
-    data.map(({ record }) => record.event),
-  );
+  const sequences = await services.records.sequences(data);
   const body = {
     correlation_id: correlation,
-    artifacts: Number(artifacts),
-    ...presentCounts(counts),
+    artifacts: found.events,
+    ...presentCounts(found.counts),
     webhooks: data.map((delivery, i) => presentWebhook(delivery, sequences[i] ?? null)),
   };
   return { status: 200, body };

@@ -106,10 +106,9 @@ export function taskflowRoutes(services: Services, now: () => number = Date.now)
         const page = pageOf(query);
         const config = await configs.newest(params.app!);
         const { id } = webhookOf(config, params.endpoint!, PROFILE);
-        const shard = services.shards.get(config.shard);
         const filter = { endpoint: id, ...(query.status && { statuses: statusesNamed(query.status) }) };
-        const found = await services.deliveries.list(shard, config, filter, page);
-        const attempts = await services.deliveries.lastAttempts(shard, found.data);
+        const found = await services.records.list(config, filter, page);
+        const attempts = await services.records.lastAttempts(found.data);
         const data = found.data.map((delivery, i) => presentDelivery(delivery, attempts[i]));
         return { status: 200, body: paged(data, page, found) };
       },
