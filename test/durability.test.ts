@@ -40,13 +40,21 @@ it('with SEALPOST_DURABILITY=disk a 202 means that the append-only file has it',
   expect(answer.json.deliveries).toHaveLength(1);
 });
 
-it('a publish that waits for a replica while Redis becomes one itself is answered 503', async () => {
+it('while a publish waits for a replica all else is answered, and when Redis becomes one itself it is a 503', async () => {
   const redis = await startRedis();
   const stack = await startStack({ redis, workers: 0, apiEnv: { SEALPOST_DURABILITY: 'replica' } });
-  const publishing = stack.client.post('/v1/apps/default/events', EVENT);
+  let published = false;
+  const publishing = stack.client.post('/v1/apps/default/events', EVENT).finally(() => {
+    published = true;
+  });
   await waitFor(async () => (await redis.client.info('clients')).includes('blocked_clients:1'), {
     describe: 'the publish to wait',
   });
+  const paths = ['/v1/apps/default/deliveries', '/v1/apps', '/readyz', '/metrics'];
+  const answers = await Promise.all(paths.map((path) => stack.client.get(path)));
+  // Redis answers a blocked connection's next command only when its wait is over: these came over another.
+  expect([published, ...answers.map(({ status }) => status)]).toEqual([false, 200, 200, 200, 200]);
+  expect(answers[0]!.json.data).toHaveLength(1);
   await redis.client.call('REPLICAOF', '127.0.0.1', '1');
   const answer = await publishing;
   expect([answer.status, answer.json.code]).toEqual([503, 'queue_unavailable']);

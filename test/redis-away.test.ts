@@ -84,6 +84,7 @@ it('connections to Redis that are dead without a word are given up, and all goes
   const proxy = await TcpProxy.listen(redis.port);
   onTestFinished(() => proxy.stop());
   const stack = await startStack({ redis, env: { REDIS_URL: proxy.url } });
+  await stack.addApi(); // one through which nothing is published
   const receiver = await Receiver.listen();
   await stack.client.post('/v1/apps/default/endpoints', { url: receiver.url('/hook') });
   proxy.abandon();

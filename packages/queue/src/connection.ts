@@ -29,6 +29,9 @@ const BASE: Options = {
  */
 const SILENT_MS = { request: REQUEST_TIMEOUT_MS + 1000, background: 15_000 };
 
+/** How often a connection of role `request` is asked something, ms: one that is dead is given up when it is asked, not before. */
+const ASK_MS = 2000;
+
 const ROLES: Record<ConnectionRole, Options> = {
   request: {
     maxRetriesPerRequest: 1,
@@ -67,7 +70,21 @@ export function connect(urls: string[], role: ConnectionRole, onError: (error: E
       ? new Cluster(urls, { redisOptions: options })
       : new Connection(urls[0] as string, options);
   client.on('error', onError);
+  if (role === 'request') askNowAndThen(client);
   return client;
+}
+
+/** So that the death of a connection that is seldom used is not found out by the next request that needs it. */
+function askNowAndThen(client: RedisClient): void {
+  let asking = false;
+  const ask = async () => {
+    if (asking || client.status !== 'ready') return;
+    asking = true;
+    await client.ping().catch(() => {}); // the connection's own errors tell of it
+    asking = false;
+  };
+  const timer = setInterval(ask, ASK_MS).unref();
+  client.once('end', () => clearInterval(timer));
 }
 
 /** Resolves when the connection is usable. Rejects with the last error after `timeoutMs`. */

@@ -1,5 +1,5 @@
 import { SealpostError } from '@sealpost/core';
-import { countOpen, type RedisClient, type Shard } from '@sealpost/queue';
+import { countOpen, type RedisClient, type Shard, type Shards } from '@sealpost/queue';
 import type { Logger } from '@sealpost/telemetry';
 
 /** How old a reading may be, ms. */
@@ -7,7 +7,8 @@ const FRESH_MS = 1000;
 const RETRY_AFTER_SECONDS = 10;
 
 export type ShedOptions = {
-  client: RedisClient;
+  /** Over a connection that does not publish: what is read behind a flood is old. */
+  shards: Shards;
   /** Share of Redis' `maxmemory` (of its machine's memory, where it has none) at which publishing is refused. */
   memoryShare: number;
   /** Open deliveries of a shard at which publishing to its apps is refused; undefined: however many there are. */
@@ -16,7 +17,7 @@ export type ShedOptions = {
 };
 
 /** Open deliveries of a shard: as they were read, and what this process has added since. */
-type Depth = { shard: Shard; read: number; added: number; readAt: number };
+type Depth = { shard: number; read: number; added: number; readAt: number };
 
 /**
  * Refuses to publish while Redis is nearly full, before it refuses writes itself, or while too much waits: what is stored
@@ -47,7 +48,7 @@ export class ShedLoad {
     if (this.#options.depth === undefined) return;
     let depth = this.#depths.get(shard.number);
     if (!depth) {
-      depth = { shard, read: 0, added: 0, readAt: Number.NEGATIVE_INFINITY };
+      depth = { shard: shard.number, read: 0, added: 0, readAt: Number.NEGATIVE_INFINITY };
       this.#depths.set(shard.number, depth);
     }
     this.#readDepth(depth);
@@ -94,7 +95,7 @@ export class ShedLoad {
     if (now - this.#memoryAt <= FRESH_MS) return;
     this.#memoryAt = now;
     // Should Redis not answer, publishing will say so itself.
-    fullestShare(this.#options.client).then(
+    fullestShare(this.#options.shards.client).then(
       (share) => {
         this.#memory = share;
         this.#tell();
@@ -108,7 +109,7 @@ export class ShedLoad {
     if (now - depth.readAt <= FRESH_MS) return;
     depth.readAt = now;
     const before = depth.added;
-    countOpen(depth.shard).then(
+    countOpen(this.#options.shards.get(depth.shard)).then(
       (open) => {
         depth.read = open;
         depth.added -= before; // what was added since the question may be in the answer or not: better too soon
