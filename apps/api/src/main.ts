@@ -85,7 +85,7 @@ async function main(): Promise<void> {
     },
   };
   await ensureApp(services.configs, services.keyring, DEFAULT_APP, Date.now());
-  watchRedis(metrics, () => lookAtRedis(services.shards));
+  watchRedis(metrics, (onRoundTrip) => lookAtRedis(services.shards, onRoundTrip));
   watchReadiness(metrics, () => readiness.notReady());
   const authenticator = new Authenticator(services, settings.apiKeys);
   const { keyring, shards } = services;
