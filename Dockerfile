@@ -11,6 +11,7 @@ COPY package.json package-lock.json ./
 COPY apps/api/package.json apps/api/
 COPY apps/worker/package.json apps/worker/
 COPY packages/client/package.json packages/client/
+COPY packages/configuration/package.json packages/configuration/
 COPY packages/core/package.json packages/core/
 COPY packages/queue/package.json packages/queue/
 COPY packages/sandbox/package.json packages/sandbox/

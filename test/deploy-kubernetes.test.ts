@@ -148,6 +148,21 @@ it('network policies name ports and pods that are there', () => {
   expect(ports).toEqual(names);
 });
 
+it('names are asked for of the cluster’s DNS, and of the node’s cache of it where there is one, at no other port', () => {
+  const [both] = readYamls(`${DIR}/components/network-policy/network-policy.yaml`);
+  const [names] = both!.spec.egress.filter(({ ports }: Manifest) => ports[0].port === 53);
+  expect(names).toEqual({
+    to: [
+      { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'kube-system' } } },
+      { ipBlock: { cidr: '169.254.20.10/32' } }, // NodeLocal DNSCache's, unless it was given another
+    ],
+    ports: [
+      { port: 53, protocol: 'UDP' },
+      { port: 53, protocol: 'TCP' },
+    ],
+  });
+});
+
 it.each(kustomizations)('%s names files that are there, and the base no namespace', (path) => {
   const { resources = [], components = [] } = readYaml(path);
   for (const entry of [...resources, ...components]) {

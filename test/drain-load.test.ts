@@ -4,7 +4,7 @@ import { ApiClient, type Loose, payloadOf, Receiver, startStack, Tenant, waitFor
 
 const SOON_MS = 10_000;
 
-it('SIGTERM for API and worker under full load, with detached attempts, retries, ordered and rate-limited lanes: each attempt is made and recorded once', async () => {
+it.concurrent('SIGTERM for API and worker under full load, with detached attempts, retries, ordered and rate-limited lanes: each attempt is made and recorded once', async () => {
   const stack = await startStack({ env: { WORKER_CONCURRENCY: '20' } });
   const tenant = await Tenant.create(stack.client);
   const receiver = await Receiver.listen();
@@ -88,7 +88,7 @@ it('SIGTERM for API and worker under full load, with detached attempts, retries,
     expect((await recorded.delivery(id)).attempts).toHaveLength(to === 'flaky' ? 2 : 1);
 }, 180_000);
 
-it('an ordered lane keeps its order over a drain', async () => {
+it.concurrent('an ordered lane keeps its order over a drain', async () => {
   const stack = await startStack();
   const receiver = await Receiver.listen();
   receiver.respond(() => delay(20, 200));

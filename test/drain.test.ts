@@ -2,7 +2,7 @@ import { Agent, request } from 'node:http';
 import { expect, it } from 'vitest';
 import { Receiver, startStack, waitFor } from './harness/index.ts';
 
-it('on SIGTERM a worker finishes what is under way, exits with 0, and nothing is posted twice', async () => {
+it.concurrent('on SIGTERM a worker finishes what is under way, exits with 0, and nothing is posted twice', async () => {
   const stack = await startStack({ env: { WORKER_CONCURRENCY: '5' } });
   const receiver = await Receiver.listen();
   const held: (() => void)[] = [];
@@ -31,7 +31,7 @@ it('on SIGTERM a worker finishes what is under way, exits with 0, and nothing is
   expect(receiver.requests).toHaveLength(20);
 });
 
-it('what hangs is handed back uncounted, and delivered by the next worker', async () => {
+it.concurrent('what hangs is handed back uncounted, and delivered by the next worker', async () => {
   const stack = await startStack();
   const receiver = await Receiver.listen();
   receiver.respond('hang');
@@ -53,7 +53,7 @@ it('what hangs is handed back uncounted, and delivered by the next worker', asyn
   expect(json.attempt_count).toBe(1);
 });
 
-it('on SIGTERM an API answers who keeps a connection, resets nobody, and exits with 0', async () => {
+it.concurrent('on SIGTERM an API answers who keeps a connection, resets nobody, and exits with 0', async () => {
   const stack = await startStack({ workers: 0 });
   const { api } = stack;
   const agent = new Agent({ keepAlive: true, maxSockets: 10 });
@@ -81,7 +81,7 @@ it('on SIGTERM an API answers who keeps a connection, resets nobody, and exits w
   expect(new Set(outcomes)).toEqual(new Set(['202', 'ECONNREFUSED']));
 });
 
-it('on SIGTERM while Redis is away a worker is gone soon after Redis is back', async () => {
+it.concurrent('on SIGTERM while Redis is away a worker is gone soon after Redis is back', async () => {
   const stack = await startStack();
   const [worker] = stack.workers;
   await stack.redis.kill();

@@ -3,7 +3,7 @@ import { startRedis, startStack, waitFor } from './harness/index.ts';
 
 const EVENT = { type: 'a.b', payload: 1, webhook_url: 'http://127.0.0.1:9/' };
 
-it('with SEALPOST_DURABILITY=replica a 202 waits for a replica, and without one it is no 202', async () => {
+it.concurrent('with SEALPOST_DURABILITY=replica a 202 waits for a replica, and without one it is no 202', async () => {
   const redis = await startRedis();
   const stack = await startStack({ redis, workers: 0, apiEnv: { SEALPOST_DURABILITY: 'replica' } });
   const alone = await stack.client.post('/v1/apps/default/events', { ...EVENT, id: 'one' });
@@ -22,7 +22,7 @@ it('with SEALPOST_DURABILITY=replica a 202 waits for a replica, and without one 
   expect((await replica.client.keys('{sp:0}:d:*')).length).toBeGreaterThan(0);
 });
 
-it('with SEALPOST_DURABILITY=disk a 202 means that the append-only file has it', async () => {
+it.concurrent('with SEALPOST_DURABILITY=disk a 202 means that the append-only file has it', async () => {
   const redis = await startRedis();
   await redis.client.config('SET', 'appendfsync', 'always');
   const stack = await startStack({ redis, workers: 0, apiEnv: { SEALPOST_DURABILITY: 'disk' } });
@@ -40,13 +40,21 @@ it('with SEALPOST_DURABILITY=disk a 202 means that the append-only file has it',
   expect(answer.json.deliveries).toHaveLength(1);
 });
 
-it('a publish that waits for a replica while Redis becomes one itself is answered 503', async () => {
+it.concurrent('while a publish waits for a replica all else is answered, and when Redis becomes one itself it is a 503', async () => {
   const redis = await startRedis();
   const stack = await startStack({ redis, workers: 0, apiEnv: { SEALPOST_DURABILITY: 'replica' } });
-  const publishing = stack.client.post('/v1/apps/default/events', EVENT);
+  let published = false;
+  const publishing = stack.client.post('/v1/apps/default/events', EVENT).finally(() => {
+    published = true;
+  });
   await waitFor(async () => (await redis.client.info('clients')).includes('blocked_clients:1'), {
     describe: 'the publish to wait',
   });
+  const paths = ['/v1/apps/default/deliveries', '/v1/apps', '/readyz', '/metrics'];
+  const answers = await Promise.all(paths.map((path) => stack.client.get(path)));
+  // Redis answers a blocked connection's next command only when its wait is over: these came over another.
+  expect([published, ...answers.map(({ status }) => status)]).toEqual([false, 200, 200, 200, 200]);
+  expect(answers[0]!.json.data).toHaveLength(1);
   await redis.client.call('REPLICAOF', '127.0.0.1', '1');
   const answer = await publishing;
   expect([answer.status, answer.json.code]).toEqual([503, 'queue_unavailable']);

@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import {
+  type AppProcess,
   Lane,
   type Loose,
   otherLaneMoves,
@@ -7,15 +9,26 @@ import {
   type Response,
   type Stack,
   startStack,
+  waitFor,
 } from './harness/index.ts';
+import { OtlpCollector } from './harness/otlp-collector.ts';
 
 // These wait for 5 s of failures, some for the first probe after 30 s: so all run side by side, each on a lane of its own.
 vi.setConfig({ maxConcurrency: 20 });
 
 let stack: Stack;
 
+let collector: OtlpCollector;
+
 beforeAll(async () => {
-  stack = await startStack();
+  collector = await OtlpCollector.listen();
+  stack = await startStack({
+    env: {
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      OTEL_TRACES_SAMPLER: 'parentbased_always_off', // only what a producer has sampled
+      OTEL_BSP_SCHEDULE_DELAY: '50',
+    },
+  });
 });
 
 /** Fails each attempt until the lane is closed, with everything in it. */
@@ -57,14 +70,19 @@ describe.concurrent('a lane closes', () => {
     },
   );
 
-  it('after 5 deliveries that failed for good, without a retry', async () => {
+  it('after 5 deliveries that failed for good, without a retry; a probe of its last retry is told as what it is', async () => {
     const lane = await Lane.open(stack, { retry: { max_retries: 0 } });
     lane.receiver.respond(500);
+    const [worker] = stack.workers as [AppProcess];
+    const traceId = randomBytes(16).toString('hex');
+    const traced = { traceparent: `00-${traceId}-00f067aa0ba902b7-01` };
+    const sendTraced = async (payload: number) =>
+      (await lane.tenant.publish({ type: lane.type, payload }, traced)).deliveries[0].id;
     let closed = false;
     const sending = (async () => {
       for (let n = 0; !closed; n++) {
         await lane.tenant.until(
-          await lane.send(n),
+          await sendTraced(n),
           ({ status }) => status !== 'pending' || closed,
           'fail',
           30_000,
@@ -75,8 +93,27 @@ describe.concurrent('a lane closes', () => {
       closed = true;
     });
     await sending;
-    expect(lane.receiver.requests.length).toBeGreaterThanOrEqual(5);
-  });
+    const posted = lane.receiver.requests.length;
+    expect(posted).toBeGreaterThanOrEqual(5);
+
+    await sendTraced(-1); // there is something to probe with
+    const attempts = () =>
+      worker.logs.filter(({ msg, endpoint }) => msg === 'attempt' && endpoint === lane.id);
+    await waitFor(() => attempts().length > posted, {
+      describe: 'the probe to be logged',
+      timeoutMs: 50_000,
+    });
+    const told = attempts().map(({ status, error }) => [status, error]);
+    const dead = Array.from({ length: posted }, () => ['dead', 'http_status']);
+    expect(told).toEqual([...dead, ['retrying', 'http_status']]);
+    const spans = () => collector.trace(traceId).filter(({ name }) => name === 'POST webhook');
+    await waitFor(() => spans().length > posted, { describe: 'the span of the probe' });
+    expect(spans().map(({ attributes }) => attributes['sealpost.delivery.status'])).toEqual(
+      told.map(([status]) => status),
+    );
+    const metrics = await (await fetch(`${worker.url}/metrics`)).text();
+    expect(metrics).not.toMatch(/^sealpost_retries_total\{reason="retries_exhausted"/m);
+  }, 100_000);
 
   it('not before 5 deliveries failed: one that fails again and again closes nothing', async () => {
     const lane = await Lane.open(stack, { retry: { ...failing, schedule_seconds: [0.3], max_retries: 30 } });
@@ -181,9 +218,16 @@ describe.concurrent('a closed lane', () => {
     expect(shown).toMatchObject({ status: 'retrying', ended_at: null });
     expect(shown.attempts.at(-1)).toMatchObject({ number: shown.attempt_count, status_code: 503 });
 
-    await lane.pause();
-    await lane.resume();
-    await lane.counted('dead', 6, 20_000);
+    // On a busy machine it may close again before that, and would wait for its next probe.
+    const open = async () => {
+      if ((await lane.state()).state === 'open') return;
+      await lane.pause();
+      await lane.resume();
+    };
+    await waitFor(async () => open().then(async () => (await lane.count('dead')) === 6), {
+      describe: 'all to be dead',
+      timeoutMs: 40_000,
+    });
     for (const id of ids) {
       expect((await lane.tenant.delivery(id)).attempt_count).toBe(id === probed[0] ? 9 : 8);
     }
@@ -206,8 +250,8 @@ describe.concurrent('Retry-After', () => {
     let until = 0;
     lane.receiver.respond('/hook', (_, nth) => {
       if (nth > 1) return 200;
-      until = Date.now() + 2000;
-      return { status, headers: { 'retry-after': '2' } };
+      until = Date.now() + 6000; // long enough for what follows on a busy machine
+      return { status, headers: { 'retry-after': '6' } };
     });
     const first = await lane.send('first');
     await lane.tenant.hasStatus(first, 'retrying');

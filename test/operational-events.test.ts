@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseId, reasonNumber } from '@sealpost/core';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import {
   ApiClient,
   type AppProcess,
@@ -15,6 +15,8 @@ import {
   verifySignature,
   waitFor,
 } from './harness/index.ts';
+
+vi.setConfig({ maxConcurrency: 20 });
 
 const OUTBOX = '{sp:0}:outbox';
 const OPERATORS = '/v1/apps/sealpost';
@@ -234,7 +236,56 @@ describe('the relay', () => {
   });
 });
 
-describe('what goes wrong meanwhile:', () => {
+describe('the app sealpost', () => {
+  let stack: Stack;
+  let receiver: Receiver;
+  let operators: Loose;
+
+  beforeAll(async () => {
+    stack = await startStack();
+    receiver = await Receiver.listen();
+    operators = await makeOperators(stack, receiver);
+  });
+
+  it.each([
+    ['an event', '/events', JSON.stringify({ type: 'lane.closed', payload: {} }), 'application/json'],
+    [
+      'a batch',
+      '/events/batch',
+      JSON.stringify({ events: [{ type: 'lane.closed', payload: {} }] }),
+      'application/json',
+    ],
+    ['a stream', '/events/batch', '{"type":"lane.closed","payload":{}}\n', 'application/x-ndjson'],
+  ])('nobody publishes in it by HTTP: %s is refused', async (_what, path, body, type) => {
+    const refused = await stack.client.post(OPERATORS + path, body, { 'content-type': type });
+    expect([refused.status, refused.json?.code], refused.text).toEqual([403, 'forbidden']);
+    expect(refused.json.detail).toContain('sealpost');
+    expect((await stack.client.get(`${OPERATORS}/deliveries`)).json.pagination.total).toBe(0);
+  });
+
+  it('operators alone act in it: it has no keys, and those of other apps are refused', async () => {
+    const none = await stack.client.post(`${OPERATORS}/keys`, {});
+    expect([none.status, none.json.code]).toEqual([409, 'app_protected']);
+    const tenant = await Tenant.create(stack.client);
+    const { key } = (await tenant.client.post(`${tenant.path}/keys`, {})).json;
+    const other = stack.client.withKey(key);
+    expect((await other.put(OPERATORS, {})).json.code).toBe('forbidden');
+    const endpoint = { url: receiver.url('/theirs') };
+    expect((await other.post(`${OPERATORS}/endpoints`, endpoint)).json.code).toBe('key_of_another_app');
+    expect((await other.get(`${OPERATORS}/deliveries`)).json.code).toBe('key_of_another_app');
+  });
+
+  it('an operator can send a test to its endpoint', async () => {
+    const test = { event_type: 'lane.closed', payload: { test: true } };
+    const sent = await stack.client.post(`${OPERATORS}/endpoints/${operators.id}/test`, test);
+    expect(sent.status, sent.text).toBe(202);
+    const [request] = await receiver.waitForRequests(1);
+    expect(JSON.parse(request!.text)).toMatchObject({ type: 'lane.closed', data: { test: true } });
+  });
+});
+
+// Each has a system of its own; they wait most of the time, and so do those that follow.
+describe.concurrent('what goes wrong meanwhile:', { timeout: 90_000 }, () => {
   it('before there is an app sealpost, entries are removed and nothing is stored', async () => {
     const stack = await startStack({ workers: 0 });
     await put(stack, await entryOf(stack, 'default'));
@@ -337,54 +388,6 @@ describe('what goes wrong meanwhile:', () => {
     expect(await stack.redis.client.llen(OUTBOX)).toBe(1);
     await stack.addApi();
     await outboxIsEmpty(stack);
-  });
-});
-
-describe('the app sealpost', () => {
-  let stack: Stack;
-  let receiver: Receiver;
-  let operators: Loose;
-
-  beforeAll(async () => {
-    stack = await startStack();
-    receiver = await Receiver.listen();
-    operators = await makeOperators(stack, receiver);
-  });
-
-  it.each([
-    ['an event', '/events', JSON.stringify({ type: 'lane.closed', payload: {} }), 'application/json'],
-    [
-      'a batch',
-      '/events/batch',
-      JSON.stringify({ events: [{ type: 'lane.closed', payload: {} }] }),
-      'application/json',
-    ],
-    ['a stream', '/events/batch', '{"type":"lane.closed","payload":{}}\n', 'application/x-ndjson'],
-  ])('nobody publishes in it by HTTP: %s is refused', async (_what, path, body, type) => {
-    const refused = await stack.client.post(OPERATORS + path, body, { 'content-type': type });
-    expect([refused.status, refused.json?.code], refused.text).toEqual([403, 'forbidden']);
-    expect(refused.json.detail).toContain('sealpost');
-    expect((await stack.client.get(`${OPERATORS}/deliveries`)).json.pagination.total).toBe(0);
-  });
-
-  it('operators alone act in it: it has no keys, and those of other apps are refused', async () => {
-    const none = await stack.client.post(`${OPERATORS}/keys`, {});
-    expect([none.status, none.json.code]).toEqual([409, 'app_protected']);
-    const tenant = await Tenant.create(stack.client);
-    const { key } = (await tenant.client.post(`${tenant.path}/keys`, {})).json;
-    const other = stack.client.withKey(key);
-    expect((await other.put(OPERATORS, {})).json.code).toBe('forbidden');
-    const endpoint = { url: receiver.url('/theirs') };
-    expect((await other.post(`${OPERATORS}/endpoints`, endpoint)).json.code).toBe('key_of_another_app');
-    expect((await other.get(`${OPERATORS}/deliveries`)).json.code).toBe('key_of_another_app');
-  });
-
-  it('an operator can send a test to its endpoint', async () => {
-    const test = { event_type: 'lane.closed', payload: { test: true } };
-    const sent = await stack.client.post(`${OPERATORS}/endpoints/${operators.id}/test`, test);
-    expect(sent.status, sent.text).toBe(202);
-    const [request] = await receiver.waitForRequests(1);
-    expect(JSON.parse(request!.text)).toMatchObject({ type: 'lane.closed', data: { test: true } });
   });
 });
 

@@ -61,7 +61,7 @@ const FAULTS: Fault[] = [
 
 const status = async ({ url }: AppProcess, path: string) => (await fetch(url + path)).status;
 
-it('API and worker say that they are not ready, though alive, while Redis is away, hangs, is full, read-only or loading, and are ready after', async () => {
+it.concurrent('API and worker say that they are not ready, though alive, while Redis is away, hangs, is full, read-only or loading, and are ready after', async () => {
   const stack = await startStack();
   const both = [stack.api, stack.workers[0]!];
   const all = async (expected: number) => {
@@ -77,7 +77,7 @@ it('API and worker say that they are not ready, though alive, while Redis is awa
   }
 }, 240_000);
 
-it('an API that refuses events for their number is ready and says so; it answers reads, and takes events again by itself', async () => {
+it.concurrent('an API that refuses events for their number is ready and says so; it answers reads, and takes events again by itself', async () => {
   const stack = await startStack({ workers: 0, apiEnv: { SEALPOST_SHED_DEPTH: '50' } });
   const receiver = await Receiver.listen();
   const endpoint = await stack.client.post('/v1/apps/default/endpoints', { url: receiver.url('/hook') });

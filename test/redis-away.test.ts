@@ -1,8 +1,9 @@
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it } from 'vitest';
 import { TcpProxy } from './faults/tcp-proxy.ts';
+import { stopAfterAll } from './harness/cleanup.ts';
 import { Receiver, startRedis, startStack, waitFor } from './harness/index.ts';
 
-it('while Redis is away publishing answers 503 at once, and all goes on by itself when it is back', async () => {
+it.concurrent('while Redis is away publishing answers 503 at once, and all goes on by itself when it is back', async () => {
   const stack = await startStack();
   const receiver = await Receiver.listen();
   await stack.client.post('/v1/apps/default/endpoints', { url: receiver.url('/hook') });
@@ -28,7 +29,7 @@ it('while Redis is away publishing answers 503 at once, and all goes on by itsel
   await waitFor(ready, { describe: 'the worker to be ready' });
 });
 
-it('a Redis that is nearly full gets no new events, and still delivers what it has', async () => {
+it.concurrent('a Redis that is nearly full gets no new events, and still delivers what it has', async () => {
   const stack = await startStack({ env: { SEALPOST_SHED_MEMORY: '0.3' }, workers: 0 });
   const receiver = await Receiver.listen();
   await stack.client.post('/v1/apps/default/endpoints', { url: receiver.url('/hook') });
@@ -58,7 +59,7 @@ it('a Redis that is nearly full gets no new events, and still delivers what it h
   expect(receiver.requests).toHaveLength(total);
 });
 
-it('a full Redis refuses new events, its worker pauses, and both go on when there is room', async () => {
+it.concurrent('a full Redis refuses new events, its worker pauses, and both go on when there is room', async () => {
   const stack = await startStack();
   const receiver = await Receiver.listen();
   await stack.client.post('/v1/apps/default/endpoints', { url: receiver.url('/hook') });
@@ -79,11 +80,12 @@ it('a full Redis refuses new events, its worker pauses, and both go on when ther
   await waitFor(async () => (await readyz()) === 200, { describe: 'the worker to be ready' });
 });
 
-it('connections to Redis that are dead without a word are given up, and all goes on over new ones', async () => {
+it.concurrent('connections to Redis that are dead without a word are given up, and all goes on over new ones', async () => {
   const redis = await startRedis();
   const proxy = await TcpProxy.listen(redis.port);
-  onTestFinished(() => proxy.stop());
+  stopAfterAll(() => proxy.stop(), 'last');
   const stack = await startStack({ redis, env: { REDIS_URL: proxy.url } });
+  await stack.addApi(); // one through which nothing is published
   const receiver = await Receiver.listen();
   await stack.client.post('/v1/apps/default/endpoints', { url: receiver.url('/hook') });
   proxy.abandon();

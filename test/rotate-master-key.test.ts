@@ -32,7 +32,7 @@ function startRotation(env: Record<string, string>): { process: ManagedProcess; 
   const rotation = new ManagedProcess({
     name: 'rotate-master-key',
     command: process.execPath,
-    args: [join(ROOT, 'scripts/rotate-master-key.ts')],
+    args: [join(ROOT, 'packages/store/src/rotate/main.ts')],
     cwd: ROOT,
     env: { PATH: process.env.PATH, ...env },
     onLine: (line) => lines.push(line),

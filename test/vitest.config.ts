@@ -1,6 +1,43 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
+
+/** Files that wait most of the time: for locks, drains, backoffs, probes, outages. More of them run at once than there are cores. */
+const WAITING = [
+  'crash-points',
+  'drain',
+  'drain-load',
+  'durability',
+  'lanes-age',
+  'lanes-breaker',
+  'lanes-ordered',
+  'lanes-pause',
+  'lanes-quiet-hours',
+  'lanes-retries',
+  'lanes-scheduled',
+  'lanes-slow-receivers',
+  'operational-events',
+  'prefer-wait',
+  'readiness',
+  'redis-away',
+  'retry',
+].map((name) => `${name}.test.ts`);
 
 // Whole systems of real processes: each file starts its own.
+const limits = { testTimeout: 60_000, hookTimeout: 90_000 };
+
 export default defineConfig({
-  test: { testTimeout: 60_000, hookTimeout: 90_000, maxWorkers: 2 },
+  test: {
+    projects: [
+      // First, while the other packages' tests still use the CPU.
+      { test: { ...limits, name: 'waiting', include: WAITING, maxWorkers: 4, sequence: { groupOrder: 0 } } },
+      {
+        test: {
+          ...limits,
+          name: 'working',
+          exclude: [...configDefaults.exclude, ...WAITING],
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
 });

@@ -18,6 +18,8 @@ type Alert = { labels: Record<string, string>; state: string };
  * processes where the test has them, and lets an alert fire at once where the shipped one waits.
  */
 export class TestPrometheus {
+  /** Alerts that were waited for, and fired. */
+  readonly seen = new Set<string>();
   readonly #url: string;
 
   private constructor(url: string) {
@@ -94,5 +96,6 @@ export class TestPrometheus {
       },
       { timeoutMs: 40_000, describe: `${names.join(', ')} to fire` },
     );
+    for (const name of names) this.seen.add(name);
   }
 }

@@ -53,10 +53,10 @@ export class World {
   static async create(options: WorldOptions): Promise<World> {
     const mounted = await SmallDisk.mount();
     const disk = typeof mounted === 'string' ? undefined : mounted;
-    if (disk) stopAfterAll(() => disk.unmount());
+    if (disk) stopAfterAll(() => disk.unmount(), 'last');
     const appendfsync = options.durability === 'disk' ? 'always' : 'everysec';
     const files = await mkdtemp(join(tmpdir(), 'sealpost-faults-clocks-'));
-    stopAfterAll(() => rm(files, { recursive: true, force: true }));
+    stopAfterAll(() => rm(files, { recursive: true, force: true }), 'last');
     const server = async (name: string) =>
       startRedis({
         appendfsync,
@@ -84,7 +84,7 @@ export class World {
       ...Array.from({ length: options.apis }, (_, n) => join_('API', n)),
       ...Array.from({ length: options.workers }, (_, n) => join_('worker', n)),
     ]);
-    for (const { proxy } of members) stopAfterAll(() => proxy.stop());
+    for (const { proxy } of members) stopAfterAll(() => proxy.stop(), 'last');
     const noDisk = typeof mounted === 'string' ? mounted : undefined;
     return new World(options, { receivers, members, apiKey, disk, noDisk, redis, replica });
   }

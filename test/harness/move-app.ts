@@ -25,7 +25,7 @@ export function startMove(
   const moving = new ManagedProcess({
     name: 'move-app',
     command: process.execPath,
-    args: [join(ROOT, 'scripts/move-app.ts'), ...args],
+    args: [join(ROOT, 'packages/store/src/move/main.ts'), ...args],
     cwd: ROOT,
     env: {
       PATH: process.env.PATH,

@@ -54,7 +54,7 @@ export class OtlpCollector {
     stopAfterAll(async () => {
       collector.#server.closeAllConnections();
       await new Promise((resolve) => collector.#server.close(resolve));
-    });
+    }, 'last');
     return collector;
   }
 

@@ -114,7 +114,7 @@ async function spawn(name: string, main: string, portName: string, env: Env): Pr
       throw new Error(describeDeath(child));
     }
     await child.stop(STOP_MS);
-  });
+  }, 'process');
   return new AppProcess(`http://127.0.0.1:${port}`, child, lines);
 }
 

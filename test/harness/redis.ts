@@ -109,6 +109,6 @@ export async function startRedis(options: TestRedisOptions = {}): Promise<TestRe
     if (options.dir === undefined) await rm(dir, { recursive: true, force: true });
   };
   const redis = new TestRedis(await start(), start, remove);
-  stopAfterAll(() => redis.stop());
+  stopAfterAll(() => redis.stop(), 'last');
   return redis;
 }

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { RedisClient, Shard } from '@sealpost/queue';
+import type { RedisClient, Shard, Shards } from '@sealpost/queue';
 import type { Logger } from '@sealpost/telemetry';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { ShedLoad } from './ingest/shed-load.ts';
@@ -21,7 +21,8 @@ async function within(ms: number, condition: () => boolean | Promise<boolean>): 
 describe('an API whose clock is set back', () => {
   it('does not stay unready for as long', async () => {
     const set = vi.fn().mockRejectedValueOnce(new Error('Connection is closed.')).mockResolvedValue('OK');
-    const readiness = new Readiness({ status: 'ready', set } as unknown as RedisClient);
+    const client = { status: 'ready', set } as unknown as RedisClient;
+    const readiness = new Readiness(client, client);
     expect(await readiness.notReady()).toMatch(/cannot be reached/);
     setClockBack();
     expect(await within(5000, async () => (await readiness.notReady()) === undefined)).toBe(true);
@@ -30,9 +31,9 @@ describe('an API whose clock is set back', () => {
   it('does not refuse events for as long since Redis was nearly full', async () => {
     const full = 'used_memory:99\r\nmaxmemory:100\r\n';
     const info = vi.fn().mockResolvedValueOnce(full).mockResolvedValue('used_memory:1\r\nmaxmemory:100\r\n');
-    const client = { info } as unknown as RedisClient;
+    const shards = { client: { info } } as unknown as Shards;
     const logger = { warn: () => {}, info: () => {} } as unknown as Logger;
-    const shed = new ShedLoad({ client, memoryShare: 0.85, depth: undefined, logger });
+    const shed = new ShedLoad({ shards, memoryShare: 0.85, depth: undefined, logger });
     const refuses = () => {
       try {
         shed.checkMemory({} as Shard);

@@ -12,6 +12,7 @@ import {
   retentionOf,
   share,
   sharedSettings,
+  withoutUnusedOtel,
 } from '@sealpost/core';
 import type { Retention } from '@sealpost/queue';
 import { z } from 'zod';
@@ -116,7 +117,7 @@ type Env = Readonly<Record<string, string | undefined>>;
 
 /** @throws SettingsError naming every missing or malformed variable at once */
 export function readApiSettings(env: Env): Settings {
-  const settings = readSettings(apiSettingsSchema, env);
+  const settings = readSettings(apiSettingsSchema, withoutUnusedOtel(env));
   return {
     ...ingestSettings(settings),
     apiKeys: settings.SEALPOST_API_KEYS,
@@ -130,7 +131,7 @@ export function readApiSettings(env: Env): Settings {
 
 /** The same of a publisher without an API, which has no keys and no port. @throws SettingsError */
 export function readPublisherSettings(env: Env): IngestSettings {
-  return ingestSettings(readSettings(ingestSchema, env));
+  return ingestSettings(readSettings(ingestSchema, withoutUnusedOtel(env)));
 }
 
 function ingestSettings(settings: z.output<typeof ingestSchema>): IngestSettings {

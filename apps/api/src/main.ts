@@ -67,22 +67,25 @@ async function main(): Promise<void> {
   });
   const onRedisError = (error: Error) =>
     logger.warn({ err: { message: error.message } }, 'trouble with Redis');
+  // One for publishing, one for all else: Redis answers a connection's commands one after the other.
   const client = connect(settings.redisUrls, 'request', onRedisError);
-  await whenReady(client, CONNECT_MS).catch((error: Error) => {
+  const publishing = connect(settings.redisUrls, 'request', onRedisError);
+  const ready = [client, publishing].map((connection) => whenReady(connection, CONNECT_MS));
+  await Promise.all(ready).catch((error: Error) => {
     throw new Error(`Redis, which REDIS_URL names, does not answer: ${error.message}`, { cause: error });
   });
 
-  const readiness = new Readiness(client);
+  const readiness = new Readiness(client, publishing);
   const metrics = createMetrics('api');
   const otel = await startOtel(settings.otel, { role: 'api', version: VERSION, logger, metrics });
   const services: Services = {
-    ...(await createServices(settings, logger, metrics, otel.tracing, client, onRedisError)),
+    ...(await createServices(settings, logger, metrics, otel.tracing, { client, publishing }, onRedisError)),
     onUnknownKey: () => {
       readiness.unknownKey = true;
     },
   };
   await ensureApp(services.configs, services.keyring, DEFAULT_APP, Date.now());
-  watchRedis(metrics, () => lookAtRedis(services.shards));
+  watchRedis(metrics, (onRoundTrip) => lookAtRedis(services.shards, onRoundTrip));
   watchReadiness(metrics, () => readiness.notReady());
   const authenticator = new Authenticator(services, settings.apiKeys);
   const { keyring, shards } = services;
@@ -106,7 +109,7 @@ async function main(): Promise<void> {
   logger.info({ address: server.address() }, 'api ready');
   const relay = new OutboxRelay(services);
   relay.start();
-  drainOnSignal(server, readiness, services, relay, client, otel);
+  drainOnSignal(server, readiness, services, relay, [client, publishing], otel);
 }
 
 async function createServices(
@@ -114,12 +117,12 @@ async function createServices(
   logger: Logger,
   metrics: Metrics<'api'>,
   tracing: Tracing,
-  client: RedisClient,
+  connections: { client: RedisClient; publishing: RedisClient },
   onRedisError: (error: Error) => void,
 ): Promise<Services> {
   const ingest = await createIngest({
     settings,
-    client,
+    ...connections,
     logger,
     metrics,
     tracing,
@@ -129,7 +132,7 @@ async function createServices(
     },
   });
   const { keyring } = ingest;
-  for (const warning of await adoptFormerApiKeys(client, keyring)) logger.warn(warning);
+  for (const warning of await adoptFormerApiKeys(connections.client, keyring)) logger.warn(warning);
   return { ...ingest, settings, logger, metrics, tracing, idempotency: new Idempotency(keyring) };
 }
 
@@ -192,7 +195,7 @@ function drainOnSignal(
   readiness: Readiness,
   services: Services,
   relay: OutboxRelay,
-  client: RedisClient,
+  connections: RedisClient[],
   otel: Otel,
 ): void {
   const { logger, firstAttempts, expressions } = services;
@@ -213,7 +216,7 @@ function drainOnSignal(
     await Promise.all([firstAttempts.close(), relay.stop(), closed]);
     expressions.close();
     await otel.shutdown();
-    client.disconnect();
+    for (const connection of connections) connection.disconnect();
     logger.info('drained');
     process.exit(0);
   };

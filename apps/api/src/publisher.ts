@@ -60,7 +60,15 @@ export class Publisher {
       });
       // It has no page of metrics and sends no spans: whoever publishes tells of that itself.
       const [metrics, tracing] = [createMetrics('api'), new Tracing()];
-      const ingest = await createIngest({ settings, client, logger, metrics, tracing, onRedisError });
+      const ingest = await createIngest({
+        settings,
+        client,
+        publishing: client,
+        logger,
+        metrics,
+        tracing,
+        onRedisError,
+      });
       return new Publisher(settings, client, ingest);
     } catch (error) {
       client.disconnect();

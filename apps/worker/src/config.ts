@@ -9,6 +9,7 @@ import {
   readSettings,
   retentionOf,
   sharedSettings,
+  withoutUnusedOtel,
 } from '@sealpost/core';
 import type { Retention } from '@sealpost/queue';
 import { z } from 'zod';
@@ -75,7 +76,7 @@ export type WorkerSettings = {
 
 /** @throws SettingsError naming every missing or malformed variable at once */
 export function readWorkerSettings(env: Record<string, string | undefined>): WorkerSettings {
-  const settings = readSettings(workerSettingsSchema, env);
+  const settings = readSettings(workerSettingsSchema, withoutUnusedOtel(env));
   return {
     redisUrls: settings.REDIS_URL,
     masterKey: settings.SEALPOST_MASTER_KEY,

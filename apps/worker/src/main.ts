@@ -99,7 +99,7 @@ async function main(): Promise<void> {
       return 'a delivery was sealed with a master key that is not known here';
     return server.trouble ?? probe.trouble();
   };
-  watchRedis(metrics, () => lookAtRedis(shards));
+  watchRedis(metrics, (onRoundTrip) => lookAtRedis(shards, onRoundTrip));
   watchReadiness(metrics, notReady);
   metrics.beforeRead(async () => {
     metrics.instruments.deliveriesDetached.set(server.detached);

@@ -77,6 +77,42 @@ export const otelSettings = {
   OTEL_METRIC_EXPORT_INTERVAL: positiveInt.default(60_000).describe('Metrics are sent every so many ms.'),
 };
 
+/** Used only where spans, or metrics, are sent. */
+const OF_SIGNAL: Record<'TRACES' | 'METRICS', (keyof typeof otelSettings)[]> = {
+  TRACES: [
+    'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT',
+    'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL',
+    'OTEL_TRACES_SAMPLER',
+    'OTEL_TRACES_SAMPLER_ARG',
+    'OTEL_BSP_SCHEDULE_DELAY',
+  ],
+  METRICS: [
+    'OTEL_EXPORTER_OTLP_METRICS_ENDPOINT',
+    'OTEL_EXPORTER_OTLP_METRICS_PROTOCOL',
+    'OTEL_METRIC_EXPORT_INTERVAL',
+  ],
+};
+
+/**
+ * The environment without those of these variables that nothing would use. Unlike our own, they are often set for all
+ * processes of a cluster, for what others can do: a protocol of theirs is no reason not to start where nothing is sent.
+ */
+export function withoutUnusedOtel<Env extends Readonly<Record<string, string | undefined>>>(env: Env): Env {
+  const value = (name: keyof typeof otelSettings) => env[name]?.trim() || undefined;
+  const disabled = bool.safeParse(value('OTEL_SDK_DISABLED')).data === true;
+  const sends = (signal: 'TRACES' | 'METRICS') => {
+    const named = value(`OTEL_${signal}_EXPORTER`);
+    if (disabled || named === 'none') return false;
+    const endpoint = value(`OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`) ?? value('OTEL_EXPORTER_OTLP_ENDPOINT');
+    return (named ?? endpoint) !== undefined;
+  };
+  const silent = (['TRACES', 'METRICS'] as const).filter((signal) => !sends(signal));
+  const unused = silent.flatMap((signal) => OF_SIGNAL[signal]);
+  if (silent.length === 2) unused.push('OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_PROTOCOL');
+  if (disabled) unused.push('OTEL_TRACES_EXPORTER', 'OTEL_METRICS_EXPORTER');
+  return { ...env, ...Object.fromEntries(unused.map((name) => [name, undefined])) };
+}
+
 type Read = {
   OTEL_SDK_DISABLED: boolean;
   OTEL_EXPORTER_OTLP_ENDPOINT?: string | undefined;

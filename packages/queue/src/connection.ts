@@ -30,6 +30,9 @@ const BASE: Options = {
  */
 const SILENT_MS = { request: REQUEST_TIMEOUT_MS + 1000, background: 15_000 };
 
+/** How often a connection of role `request` is asked something, ms: one that is dead is given up when it is asked, not before. */
+const ASK_MS = 2000;
+
 const ROLES: Record<ConnectionRole, Options> = {
   request: {
     maxRetriesPerRequest: 1,
@@ -62,6 +65,12 @@ class Connection extends Redis {
  * a listener would end the process).
  */
 export function connect(urls: string[], role: ConnectionRole, onError: (error: Error) => void): RedisClient {
+  const client = connectTo(urls, role, onError);
+  if (role === 'request') askNowAndThen(client);
+  return client;
+}
+
+function connectTo(urls: string[], role: ConnectionRole, onError: (error: Error) => void): RedisClient {
   const options = { ...BASE, ...ROLES[role] };
   if (urls.length === 1) {
     const client = new Connection(urls[0] as string, options);
@@ -98,6 +107,19 @@ function explained(error: Error): Error {
 export function onConnectionLost(client: RedisClient, lost: () => void): void {
   client.on('close', lost);
   if (!(client instanceof Redis)) client.on('-node', lost);
+}
+
+/** So that the death of a connection that is seldom used is not found out by the next request that needs it. */
+function askNowAndThen(client: RedisClient): void {
+  let asking = false;
+  const ask = async () => {
+    if (asking || client.status !== 'ready') return;
+    asking = true;
+    await client.ping().catch(() => {}); // the connection's own errors tell of it
+    asking = false;
+  };
+  const timer = setInterval(ask, ASK_MS).unref();
+  client.once('end', () => clearInterval(timer));
 }
 
 /** Resolves when the connection is usable. Rejects with the last error after `timeoutMs`. */

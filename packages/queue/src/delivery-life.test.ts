@@ -122,10 +122,15 @@ describe('claim and settle', () => {
       delayMs: 9000,
     } as const;
     await test.settle(number, failed);
+    // Its answer was lost: who sends it again has changed the delivery, and has yet to count it.
     const again = await test.settle(number, failed);
-    expect(again).toMatchObject({ status: 'retrying', reason: 'http_status', attempts: 1, changed: false });
+    expect(again).toMatchObject({ status: 'retrying', reason: 'http_status', attempts: 1, changed: true });
     expect(again.delayMs).toBeGreaterThan(8000);
     expect(await counts(APP)).toEqual({ 0: '0', 1: '1' });
+    const others = await test.settle(number, { ...failed, attemptRecord: '{"t":2}' });
+    expect(others).toMatchObject({ status: 'retrying', attempts: 1, changed: false });
+    await test.settle(number, { attempt: 2, attemptRecord: '{"t":3}' });
+    expect(await test.settle(number, failed)).toMatchObject({ status: 'delivered', changed: false });
   });
 
   it('tell a re-run job the outcome that BullMQ did not hear, and post nothing', async () => {
@@ -213,7 +218,8 @@ describe('claim and settle', () => {
   it('ignore a late failure, and take a late success', async () => {
     const { number } = await test.publish();
     await test.settle(number, { status: 'retrying', reason: 'timeout', delayMs: 5000 });
-    const lateFailure = await test.settle(number, { status: 'dead', reason: 'timeout' });
+    const late = { status: 'dead', reason: 'timeout', attemptRecord: '{"t":2}' } as const;
+    const lateFailure = await test.settle(number, late);
     expect(lateFailure).toMatchObject({ status: 'retrying', changed: false });
     expect(await test.settle(number)).toMatchObject({ status: 'delivered', changed: true });
     expect(await test.claim(number, 1, 1)).toEqual({ result: 'gone' });
@@ -527,8 +533,10 @@ describe('by hand', () => {
   it('an attempt that fails after a cancel is still in the log', async () => {
     const { number } = await test.publish();
     await cancelDelivery(shard, number, APP, 'cancelled_by_request', RETENTION);
-    const late = await test.settle(number, { status: 'dead', reason: 'timeout', statusCode: 0 });
-    expect(late).toMatchObject({ status: 'cancelled', changed: false });
+    for (let sent = 1; sent <= 2; sent++) {
+      const late = await test.settle(number, { status: 'dead', reason: 'timeout', statusCode: 0 });
+      expect(late).toMatchObject({ status: 'cancelled', changed: false });
+    }
     expect(await test.stored(number)).toMatchObject({
       status: 'cancelled',
       attempts: 1,

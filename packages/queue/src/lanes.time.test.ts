@@ -108,7 +108,10 @@ describe('a rate limit', () => {
     expect(await test.claim(number)).toMatchObject({ result: 'run' });
     const ends = { status, reason: 'filter_failed', statusCode: 0, attemptRecord: '{"t":1}' } as const;
     expect(await test.settle(number, ends)).toMatchObject({ status, changed: true });
-    expect(await test.settle(number, ends)).toMatchObject({ status, changed: false });
+    expect(await test.settle(number, ends)).toMatchObject({ status, changed: true });
+    expect(await test.settle(number, { ...ends, attemptRecord: '{"t":2}' })).toMatchObject({
+      changed: false,
+    });
     const next = await test.publish();
     expect(await test.claim(next.number)).toMatchObject({ result: 'run' });
   });

@@ -64,12 +64,20 @@ export async function lookAtShard(shard: Shard): Promise<Look> {
   }
 }
 
-/** All shards, and Redis: a call for each shard and three. @throws Redis' error */
-export async function lookAtRedis(shards: Shards): Promise<RedisLook> {
+/**
+ * All shards, and Redis: a call for each shard and three.
+ * @param onRoundTrip told how long the first command took, ms, before the others are answered
+ * @throws Redis' error
+ */
+export async function lookAtRedis(
+  shards: Shards,
+  onRoundTrip: (ms: number) => void = () => {},
+): Promise<RedisLook> {
   const { client } = shards;
   const start = performance.now();
   const known = await shards.known();
   const roundTripMs = performance.now() - start;
+  onRoundTrip(roundTripMs);
   const [memory, ...looks] = await Promise.all([
     readMemory(client),
     ...known.map((number) => lookAtShard(shards.get(number))),

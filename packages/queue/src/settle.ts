@@ -45,7 +45,7 @@ export type Settlement = {
 
 export type Settled = Outcome &
   Turn & {
-    /** This call changed the delivery. */
+    /** This call changed the delivery, or did when it was sent before, and its answer was lost. */
     changed: boolean;
     /** It was a probe of a closed lane, and waits in it again. */
     waits: boolean;

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterEach, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { SandboxChild } from './child-process.ts';
 
 const child = new SandboxChild(fileURLToPath(new URL('./fixtures/echo.ts', import.meta.url)));
@@ -13,6 +14,29 @@ it('is ended when it writes what is no answer', async () => {
     expect(child.pid).toBeUndefined();
   }
   expect(await child.run('{"passes":false}')).toEqual({ passes: false });
+});
+
+describe('an evaluation', () => {
+  const idle = new SandboxChild(fileURLToPath(new URL('./fixtures/idle.ts', import.meta.url)));
+  afterAll(() => idle.close());
+  const hasCpuTimes = existsSync('/proc/self/schedstat');
+
+  it.skipIf(!hasCpuTimes)('that got no CPU, as on a machine that others use, is waited for', async () => {
+    for (let i = 0; i < 3; i++) expect(await idle.run('{"waits":150}')).toEqual({ passes: true });
+  });
+
+  it('that has used its CPU time is ended, also when it had to wait for that', async () => {
+    expect(await idle.run('{"waits":0,"works":60000}')).toEqual({ killed: 'time' });
+    expect(await idle.run('{"waits":100,"works":60000}')).toEqual({ killed: 'time' });
+  });
+
+  it('that does nothing for ever is ended', async () => {
+    expect(await idle.run('{"waits":60000}')).toEqual({ killed: 'time' });
+  });
+
+  it('that says again that it begins has broken out, and gets no more time', async () => {
+    expect(await idle.run('{"waits":60000,"begins":2}')).toEqual({ killed: 'died' });
+  });
 });
 
 it('that cannot be started for want of files is started when there are some', () => {

@@ -1,10 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { type Answer, BEGUN } from './child.ts';
 
-/** An evaluation may take this long once it has begun, ms. */
+/** CPU time that an evaluation may use, ms; where a process cannot know another's, as it passes for everybody. */
 const RUN_MS = 50;
+/** However little of it it has been given: it is over by then, ms after it began. */
+const MOST_MS = 1000;
+/** What has some CPU time left is looked at again after as much, but no sooner than this, ms: Linux counts in ticks. */
+const LEAST_LOOK_MS = 5;
 /** And this long until it has begun: the time to start a process on a busy machine. */
 const BEGIN_MS = 10_000;
 const HEAP_MB = 64;
@@ -32,8 +37,20 @@ export type Killed = { killed: 'time' | 'died' | 'unbegun' };
 type Running = {
   resolve: (answer: Answer | Killed) => void;
   begunAt: number | undefined;
+  /** CPU time that the child had used before, ms. */
+  usedBefore: number;
   timer: NodeJS.Timeout;
 };
+
+/** CPU time that a process' first thread has used, ms. Undefined where the system does not tell. */
+function cpuTimeOf(pid: number | undefined): number | undefined {
+  try {
+    const nanoseconds = Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]);
+    return nanoseconds > 0 ? nanoseconds / 1e6 : undefined;
+  } catch {
+    return undefined; // another system than Linux, or it has just ended
+  }
+}
 
 /** One process that evaluates one expression at a time; started when there is one, and again after it was killed. */
 export class SandboxChild {
@@ -49,7 +66,7 @@ export class SandboxChild {
     this.#code = code;
   }
 
-  /** ms that evaluations have taken in all, from their beginning to their end. */
+  /** ms that evaluations have taken in all, from their beginning to their end; at most what each may use. */
   get spentMs(): number {
     return this.#spentMs;
   }
@@ -72,7 +89,7 @@ export class SandboxChild {
     }
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#end('unbegun'), BEGIN_MS);
-      this.#running = { resolve, begunAt: undefined, timer };
+      this.#running = { resolve, begunAt: undefined, usedBefore: 0, timer };
       this.#hold(child, true);
       child.stdin!.write(`${line}\n`);
     });
@@ -111,7 +128,7 @@ export class SandboxChild {
     for (let end = this.#output.indexOf('\n'); end >= 0; end = this.#output.indexOf('\n')) {
       const line = this.#output.slice(0, end);
       this.#output = this.#output.slice(end + 1);
-      if (line === BEGUN) this.#begin();
+      if (line.startsWith(BEGUN)) this.#begin(Number(line.slice(BEGUN.length)) / 1000);
       else this.#answer(line);
     }
     if (this.#output.length > MOST_WRITTEN) this.#end('died');
@@ -129,17 +146,36 @@ export class SandboxChild {
     else this.#end('died');
   }
 
-  #begin(): void {
+  #begin(usedBefore: number): void {
     const running = this.#running;
     if (!running) return;
+    if (running.begunAt !== undefined || !(usedBefore >= 0)) {
+      this.#end('died');
+      return;
+    }
     running.begunAt = performance.now();
+    running.usedBefore = usedBefore;
     clearTimeout(running.timer);
+    this.#lookAfter(running, RUN_MS);
+  }
+
+  #lookAfter(running: Running, ms: number): void {
     running.timer = setTimeout(() => {
       // When it was this process that was busy, the answer has come meanwhile and is read first.
       setImmediate(() => {
-        if (running === this.#running) this.#end('time');
+        if (running !== this.#running) return;
+        const left = this.#leftOf(running);
+        if (left <= 0) this.#end('time');
+        else this.#lookAfter(running, Math.max(LEAST_LOOK_MS, left));
       });
-    }, RUN_MS);
+    }, ms);
+  }
+
+  /** How long it may go on, ms: on a machine that others use, 50 ms may pass in which it is not given 5. */
+  #leftOf({ begunAt, usedBefore }: Running): number {
+    const used = cpuTimeOf(this.pid);
+    if (used === undefined) return 0;
+    return Math.min(RUN_MS - (used - usedBefore), begunAt! + MOST_MS - performance.now());
   }
 
   #end(killed: Killed['killed']): void {
@@ -153,7 +189,7 @@ export class SandboxChild {
     const running = this.#running;
     if (!running) return;
     clearTimeout(running.timer);
-    if (running.begunAt !== undefined) this.#spentMs += performance.now() - running.begunAt;
+    if (running.begunAt !== undefined) this.#spentMs += Math.min(RUN_MS, performance.now() - running.begunAt);
     this.#running = undefined;
     if (this.#process) this.#hold(this.#process, false);
     running.resolve(answer);

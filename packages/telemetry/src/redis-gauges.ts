@@ -22,30 +22,41 @@ const FRESH_MS = 5000;
 
 /**
  * Sets the gauges that tell of all of Redis when metrics are read. While Redis does not answer they have no value at all,
- * rather than an old one; who reads the others waits a second at most.
+ * rather than an old one; who reads the others waits less than a second. The round trip is told all the same: as long as it
+ * has lasted until now, or nobody would hear of a Redis that is so slow.
+ * @param look is to say how long the first command took as soon as it knows
  */
 export function watchRedis(
   metrics: Pick<Metrics<Role>, 'instruments' | 'beforeRead'>,
-  look: () => Promise<RedisPicture>,
+  look: (onRoundTrip: (ms: number) => void) => Promise<RedisPicture>,
   now: () => number = () => performance.now(),
 ): void {
+  const { instruments } = metrics;
   let lookedAt = Number.NEGATIVE_INFINITY;
-  let looking: Promise<void> | undefined;
-  metrics.beforeRead(async () => {
-    if (now() - lookedAt >= FRESH_MS) {
-      looking ??= look()
-        .then(
-          (picture) => setGauges(metrics.instruments, picture),
-          () => clearGauges(metrics.instruments),
-        )
-        .finally(() => {
+  let looking: { since: number; roundTripMs?: number; done: Promise<void> } | undefined;
+  const begin = () => {
+    const begun: NonNullable<typeof looking> = { since: now(), done: Promise.resolve() };
+    const onRoundTrip = (ms: number) => {
+      begun.roundTripMs = ms;
+    };
+    begun.done = look(onRoundTrip)
+      .then(
+        (picture) => {
+          setGauges(instruments, picture);
           lookedAt = now();
-          looking = undefined;
-        });
-    }
-    if (looking && (await Promise.race([looking, afterPatience()])) === 'late') {
-      clearGauges(metrics.instruments);
-    }
+        },
+        () => clearGauges(instruments),
+      )
+      .finally(() => {
+        looking = undefined;
+      });
+    return begun;
+  };
+  metrics.beforeRead(async () => {
+    if (!looking && now() - lookedAt >= FRESH_MS) looking = begin();
+    if (!looking || (await Promise.race([looking.done, afterPatience()])) !== 'late' || !looking) return;
+    clearGauges(instruments);
+    instruments.redisRoundTrip.set((looking.roundTripMs ?? now() - looking.since) / 1000);
   });
 }
 

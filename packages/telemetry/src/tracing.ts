@@ -67,8 +67,14 @@ export class Tracing {
   }
 }
 
-/** Ends a span; with an error's type ("Recording errors"), as failed. */
-export function endSpan(span: Span, attributes: Attributes, errorType?: string, message?: string): void {
+/** Ends a span; with an error's type ("Recording errors"), as failed. @param at when, as `performance.now()` says; else now */
+export function endSpan(
+  span: Span,
+  attributes: Attributes,
+  errorType?: string,
+  message?: string,
+  at?: number,
+): void {
   span.setAttributes(attributes);
   if (errorType !== undefined) {
     span.setAttribute(ATTRIBUTE.errorType, errorType);
@@ -76,5 +82,5 @@ export function endSpan(span: Span, attributes: Attributes, errorType?: string, 
       message === undefined ? { code: SpanStatusCode.ERROR } : { code: SpanStatusCode.ERROR, message },
     );
   }
-  span.end();
+  span.end(at);
 }

@@ -34,7 +34,10 @@ export type Ingest = Pick<
 
 type Options = {
   settings: IngestSettings;
+  /** For all but publishing: whoever reads does not wait behind ACCEPTs, nor behind what blocks until it is durable. */
   client: RedisClient;
+  /** For publishing; the same one where nothing else is done. */
+  publishing: RedisClient;
   logger: Logger;
   metrics: Metrics<'api'>;
   tracing: Tracing;
@@ -47,7 +50,7 @@ type Options = {
  * @throws ServerCheckError when Redis is not fit for it
  */
 export async function createIngest(options: Options): Promise<Ingest> {
-  const { settings, client, logger, onRedisError } = options;
+  const { settings, client, publishing, logger, onRedisError } = options;
   const keyring = Keyring.fromMasterKeys(settings.masterKey, settings.previousMasterKey);
   for (const warning of await checkServer(client, { keyring })) logger.warn(warning);
   const { barrier: kind, warnings } = await checkDurability(client, settings.durability);
@@ -71,7 +74,7 @@ export async function createIngest(options: Options): Promise<Ingest> {
   const firstAttempts = new FirstAttempts(() => connect(settings.redisUrls, 'background', onRedisError));
   const expressions = new Expressions();
   const publish = new PublishEvents({
-    shards,
+    shards: client === publishing ? shards : new Shards(publishing),
     configs,
     events,
     deliveries,
@@ -81,7 +84,7 @@ export async function createIngest(options: Options): Promise<Ingest> {
     expressions,
     retention: settings.retention,
     barrier,
-    shed: new ShedLoad({ client, memoryShare: settings.shedMemory, depth: settings.shedDepth, logger }),
+    shed: new ShedLoad({ shards, memoryShare: settings.shedMemory, depth: settings.shedDepth, logger }),
     fault: options.fault ?? (() => {}),
     logger,
     instruments: options.metrics.instruments,

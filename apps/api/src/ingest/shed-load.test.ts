@@ -1,5 +1,5 @@
 import { SealpostError } from '@sealpost/core';
-import type { RedisClient, Shard } from '@sealpost/queue';
+import type { Shard, Shards } from '@sealpost/queue';
 import { expect, it, vi } from 'vitest';
 import { memoryShare, ShedLoad } from './shed-load.ts';
 
@@ -21,12 +21,12 @@ function shedding(depth: number | undefined) {
   const client = {
     info: async () => 'used_memory:1\r\nmaxmemory:100\r\n',
     hmget,
-  } as unknown as RedisClient;
+  };
   const shard = { number: 0, client, key: (name: string) => name } as unknown as Shard;
   const said: string[] = [];
   const logger = { warn: () => said.push('refused'), info: () => said.push('taken') };
   const shed = new ShedLoad({
-    client,
+    shards: { client, get: () => shard } as unknown as Shards,
     memoryShare: 0.85,
     depth,
     logger: logger as unknown as ConstructorParameters<typeof ShedLoad>[0]['logger'],

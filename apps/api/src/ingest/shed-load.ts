@@ -6,6 +6,7 @@ import {
   nodeName,
   type RedisClient,
   type Shard,
+  type Shards,
 } from '@sealpost/queue';
 import type { Logger } from '@sealpost/telemetry';
 
@@ -15,7 +16,8 @@ const RETRY_AFTER_SECONDS = 10;
 const ONE = 'one';
 
 export type ShedOptions = {
-  client: RedisClient;
+  /** Over a connection that does not publish: what is read behind a flood is old. */
+  shards: Shards;
   /** Share of Redis' `maxmemory` (of its machine's memory, where it has none) at which publishing is refused. */
   memoryShare: number;
   /** Open deliveries of a shard at which publishing to its apps is refused; undefined: however many there are. */
@@ -24,7 +26,7 @@ export type ShedOptions = {
 };
 
 /** Open deliveries of a shard: as they were read, and what this process has added since. */
-type Depth = { shard: Shard; read: number; added: number; readAt: number };
+type Depth = { shard: number; read: number; added: number; readAt: number };
 
 /**
  * Refuses to publish while Redis is nearly full, before it refuses writes itself, or while too much waits: what is stored
@@ -48,7 +50,7 @@ export class ShedLoad {
   /** Of the server that has the shard: what lies at others need not suffer. @throws SealpostError overloaded */
   checkMemory(shard: Shard): void {
     this.#readMemory();
-    const { client } = this.#options;
+    const { client } = this.#options.shards;
     const server = client instanceof ClusterConnection ? masterOf(client, shard.slot) : ONE;
     if (this.#isFull(this.#memory.get(server ?? '') ?? 0)) throw overloaded(this.#tell());
   }
@@ -58,7 +60,7 @@ export class ShedLoad {
     if (this.#options.depth === undefined) return;
     let depth = this.#depths.get(shard.number);
     if (!depth) {
-      depth = { shard, read: 0, added: 0, readAt: Number.NEGATIVE_INFINITY };
+      depth = { shard: shard.number, read: 0, added: 0, readAt: Number.NEGATIVE_INFINITY };
       this.#depths.set(shard.number, depth);
     }
     this.#readDepth(depth);
@@ -105,7 +107,7 @@ export class ShedLoad {
     if (now - this.#memoryAt <= FRESH_MS) return;
     this.#memoryAt = now;
     // Should Redis not answer, publishing will say so itself.
-    memoryShares(this.#options.client).then(
+    memoryShares(this.#options.shards.client).then(
       (shares) => {
         this.#memory = shares;
         this.#tell();
@@ -119,7 +121,7 @@ export class ShedLoad {
     if (now - depth.readAt <= FRESH_MS) return;
     depth.readAt = now;
     const before = depth.added;
-    countOpen(depth.shard).then(
+    countOpen(this.#options.shards.get(depth.shard)).then(
       (open) => {
         depth.read = open;
         depth.added -= before; // what was added since the question may be in the answer or not: better too soon

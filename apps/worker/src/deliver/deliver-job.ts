@@ -1,9 +1,11 @@
 import {
   type AttemptOutcome,
+  attemptReason,
   type Keyring,
   KeyringError,
   parseId,
   parseJobId,
+  type Reason,
   SealpostError,
   type WireBody,
 } from '@sealpost/core';
@@ -15,6 +17,7 @@ import {
   type Outcome,
   parseEventRecord,
   type Retention,
+  type Settled,
   type Settlement,
   type Shard,
   type Turn,
@@ -91,7 +94,15 @@ export class UnknownKey extends Error {
 }
 
 type Claimed = Extract<ClaimResult, { result: 'run' }>;
-type Attempting = Settlement & { disableEndpoint: DisableReason | undefined };
+/** How a delivery's turn has ended, to be settled; and then to be told of as what SETTLE has made of it. */
+type Ended = {
+  settlement: Settlement;
+  disableEndpoint: DisableReason | undefined;
+  /** Why the attempt failed; `none`: it did not, or there was none. */
+  failure: Reason;
+  /** @param settled absent when this process has to go before it knows */
+  tell: (settled: Settled | undefined) => void;
+};
 type Ready = { event: EventRecord; body: Buffer; destination: Destination };
 
 /**
@@ -133,22 +144,25 @@ export async function deliverJob(
     event: claimed.eventRecord && parseEventRecord(claimed.eventRecord.toString()),
   };
   const ready = await prepare(options, shard, job, claimed, attempted);
-  if ('status' in ready) {
-    traceEnd(options.tracing, shard, attempted, ready);
-    logAttempt(options.logger, shard, attempted, claimed.delivery, ready, options.now());
-  }
-  const settlement =
-    'status' in ready ? ready : await shapeAndAttempt(options, shard, claimed, attempted, ready, events);
-  if (settlement === 'busy') {
+  const ended =
+    'status' in ready
+      ? withoutAttempt(options, shard, claimed, attempted, ready)
+      : await shapeAndAttempt(options, shard, claimed, attempted, ready, events);
+  if (ended === 'busy') {
     await giveBackToken(shard, claimed.delivery.endpoint, number, attempted.attempt);
     return { againInMs: BUSY_MS };
   }
-  const settled = await settleDelivery(shard, settlement, options.stop);
-  options.fault('after-settle');
-  options.counts.settled(settled, settlement.reason, claimed.delivery, attempted.event, options.now());
+  let settled: Settled | undefined;
+  try {
+    settled = await settleDelivery(shard, ended.settlement, options.stop);
+    options.fault('after-settle');
+  } finally {
+    ended.tell(settled);
+  }
+  options.counts.settled(settled, ended.failure, claimed.delivery, attempted.event, options.now());
   events.onTurn(settled);
   if ('destination' in ready) {
-    const reason = settlement.disableEndpoint ?? (settled.disable ? 'failing' : undefined);
+    const reason = ended.disableEndpoint ?? (settled.disable ? 'failing' : undefined);
     // After SETTLE: should it fail, the next attempt says the same again.
     if (reason) await disableEndpoint(options, ready.event.a, ready.destination, reason);
   }
@@ -162,7 +176,7 @@ async function prepare(
   job: DeliveryJob,
   claimed: Claimed,
   attempted: Attempted,
-): Promise<Ready | (Settlement & { disableEndpoint?: undefined })> {
+): Promise<Ready | Settlement> {
   const { keyring, now } = options;
   const { delivery, eventRecord, body, configVersion } = claimed;
   const { event } = attempted;
@@ -207,6 +221,23 @@ async function prepare(
   }
 }
 
+/** The end of a delivery for which nothing is posted. */
+function withoutAttempt(
+  { tracing, logger, now }: DeliverOptions,
+  shard: Shard,
+  { delivery }: Claimed,
+  attempted: Attempted,
+  settlement: Settlement,
+  disableEndpoint?: DisableReason,
+): Ended {
+  const at = now();
+  const tell = (settled: Settled | undefined) => {
+    traceEnd(tracing, shard, attempted, settled ?? settlement);
+    logAttempt(logger, shard, attempted, delivery, settled, at);
+  };
+  return { settlement, disableEndpoint, failure: settlement.reason, tell };
+}
+
 /** What its endpoint's expressions say of a delivery, and one POST if they let it go. `busy`: to be tried again later. */
 async function shapeAndAttempt(
   options: DeliverOptions,
@@ -215,7 +246,7 @@ async function shapeAndAttempt(
   attempted: Attempted,
   ready: Ready,
   events: DeliverEvents,
-): Promise<Attempting | 'busy'> {
+): Promise<Ended | 'busy'> {
   const { event, body, destination } = ready;
   const { delivery, sequence } = claimed;
   const facts = () => eventFacts({ shard: shard.number, eventNumber: delivery.event, event, body, sequence });
@@ -235,9 +266,8 @@ async function shapeAndAttempt(
   if ('body' in shaped) return attempt(options, shard, claimed, attempted, ready, shaped.body, events);
   const { ends, reason, detail, disable } = shaped;
   const settlement = hopeless(attempted, ends, reason, detail, options, options.now());
-  traceEnd(options.tracing, shard, attempted, settlement);
-  logAttempt(options.logger, shard, attempted, delivery, settlement, options.now());
-  return { ...settlement, disableEndpoint: disable ? 'expression_killed' : undefined };
+  const disableEndpoint = disable ? 'expression_killed' : undefined;
+  return withoutAttempt(options, shard, claimed, attempted, settlement, disableEndpoint);
 }
 
 /** One POST, and what it means. */
@@ -249,7 +279,7 @@ async function attempt(
   { event, body, destination }: Ready,
   transformed: WireBody | undefined,
   events: DeliverEvents,
-): Promise<Attempting> {
+): Promise<Ended> {
   const { delivery } = claimed;
   const request = signRequest({
     shard: shard.number,
@@ -291,11 +321,12 @@ async function attempt(
     options.counts.ends(outcome);
     if (!outcome) trace?.abandon();
   }
+  const [endedAt, endedAtMonotonic] = [options.now(), performance.now()];
   options.fault('after-post');
 
   const retry = retryPolicyOf(event, destination);
   const retriesLeft = retry.max_retries - (delivery.attempts - delivery.retryBase);
-  const settlement = settlementOf(
+  const { settlement, disableEndpoint } = settlementOf(
     attempted,
     outcome,
     retry,
@@ -304,9 +335,11 @@ async function attempt(
     options,
     trace?.firstSpanId,
   );
-  trace?.end(outcome, settlement);
-  logAttempt(options.logger, shard, attempted, delivery, settlement, options.now(), { outcome, trace });
-  return settlement;
+  const tell = (settled: Settled | undefined) => {
+    trace?.end(outcome, settled, endedAtMonotonic);
+    logAttempt(options.logger, shard, attempted, delivery, settled, endedAt, { outcome, trace });
+  };
+  return { settlement, disableEndpoint, failure: attemptReason(outcome), tell };
 }
 
 function webhookSecret(

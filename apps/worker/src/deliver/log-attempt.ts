@@ -1,5 +1,5 @@
 import { type AttemptOutcome, formatId } from '@sealpost/core';
-import { type DeliveryRecord, eventId, type Settlement, type Shard } from '@sealpost/queue';
+import { type DeliveryRecord, eventId, type Settled, type Shard } from '@sealpost/queue';
 import type { Logger } from '@sealpost/telemetry';
 import type { Attempted } from './settle-delivery.ts';
 import type { AttemptTrace } from './trace-delivery.ts';
@@ -7,17 +7,19 @@ import type { AttemptTrace } from './trace-delivery.ts';
 /**
  * One wide line an attempt, or an end without one: what it was of, how it ended, how long each part took, and the trace in
  * which it stands. A delivery that is dead is a warning; that an attempt failed is what retries are for.
+ * @param settled what SETTLE has made of the delivery; absent where that is not known, since this process had to go first
+ * @param now when the attempt ended
  */
 export function logAttempt(
   logger: Logger,
   shard: Shard,
   { event, number, attempt }: Attempted,
   delivery: DeliveryRecord,
-  settlement: Settlement,
+  settled: Settled | undefined,
   now: number,
   posted?: { outcome: AttemptOutcome; trace: AttemptTrace | undefined },
 ): void {
-  const level = settlement.status === 'dead' ? 'warn' : 'info';
+  const level = settled?.status === 'dead' ? 'warn' : 'info';
   if (!logger.isLevelEnabled(level)) return;
   const { outcome, trace } = posted ?? {};
   const { dns, connect, tls, first_byte } = outcome?.phases ?? {};
@@ -30,17 +32,17 @@ export function logAttempt(
       delivery: formatId('dlv', shard.number, number),
       endpoint: delivery.endpoint > 0 ? formatId('ep', shard.number, delivery.endpoint) : null,
       attempt,
-      status: settlement.status,
-      reason: settlement.reason,
+      status: settled?.status,
+      reason: settled?.reason,
       error: outcome && outcome.reason !== 'none' ? outcome.reason : undefined,
-      status_code: settlement.statusCode,
+      status_code: outcome?.statusCode ?? 0,
       duration_ms: Math.round(outcome?.durationMs ?? 0),
       dns_ms: dns,
       connect_ms: connect,
       tls_ms: tls,
       first_byte_ms: first_byte,
       age_ms: Math.max(0, now - delivery.createdAt),
-      next_in_ms: settlement.status === 'retrying' ? Math.round(settlement.delayMs) : undefined,
+      next_in_ms: settled?.status === 'retrying' && !settled.waits ? settled.delayMs : undefined,
       trace_id: trace?.context.traceId,
       span_id: trace?.context.spanId,
     },

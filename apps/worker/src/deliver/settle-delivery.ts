@@ -42,7 +42,7 @@ export function settlementOf(
   sent: SentHeaders,
   { retention, disableAfterMs, random }: SettleOptions,
   firstSpanId?: string | undefined,
-): Settlement & { disableEndpoint: DisableReason | undefined } {
+): { settlement: Settlement; disableEndpoint: DisableReason | undefined } {
   const { verdict, reason, disableEndpoint } = classifyOutcome(outcome, retry, retriesLeft);
   const delaySeconds =
     verdict === 'retry'
@@ -55,7 +55,7 @@ export function settlementOf(
           random,
         })
       : 0;
-  return {
+  const settlement = {
     number: attempted.number,
     generation: attempted.generation,
     attempt: attempted.attempt,
@@ -69,8 +69,8 @@ export function settlementOf(
     receiver: readReceiver(outcome),
     disableAfterMs,
     random: random(),
-    disableEndpoint: disableEndpoint ? 'gone' : undefined,
-  };
+  } as const;
+  return { settlement, disableEndpoint: disableEndpoint ? 'gone' : undefined };
 }
 
 /** The end of a delivery for which nothing is posted. One with a `detail` gets an attempt in its log that says why. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AttemptOutcome, formatId } from '@sealpost/core';
-import { type EventRecord, eventId, readFirstSpan, type Settlement, type Shard } from '@sealpost/queue';
+import { type EventRecord, eventId, readFirstSpan, type Settled, type Shard } from '@sealpost/queue';
 import {
   ATTRIBUTE,
   endSpan,
@@ -40,16 +40,18 @@ export class AttemptTrace {
     this.firstSpanId = span && isFirst ? context.spanId : undefined;
   }
 
-  end(outcome: AttemptOutcome, settlement: Settlement): void {
+  /** @param settled absent where that is not known @param at when the attempt ended, as `performance.now()` says */
+  end(outcome: AttemptOutcome, settled: Settled | undefined, at: number): void {
     if (!this.#span) return;
-    const attributes: Record<string, string | number> = { [OWN_ATTRIBUTE.status]: settlement.status };
-    if (settlement.reason !== 'none') attributes[OWN_ATTRIBUTE.reason] = settlement.reason;
+    const attributes: Record<string, string | number> = {};
+    if (settled) attributes[OWN_ATTRIBUTE.status] = settled.status;
+    if (settled && settled.reason !== 'none') attributes[OWN_ATTRIBUTE.reason] = settled.reason;
     if (outcome.statusCode !== undefined) attributes[ATTRIBUTE.httpResponseStatusCode] = outcome.statusCode;
     for (const [part, name] of PARTS) {
       const ms = outcome.phases[part];
       if (ms !== undefined) attributes[name] = ms / 1000;
     }
-    endSpan(this.#span, attributes, errorTypeOf(outcome), outcome.detail);
+    endSpan(this.#span, attributes, errorTypeOf(outcome), outcome.detail, at);
   }
 
   /** This process has to go, and nobody will know how it ended. */
@@ -128,13 +130,12 @@ export function traceEnd(
   tracing: Tracing,
   shard: Shard,
   { event, ...attempted }: Attempted,
-  settlement: Settlement,
+  { status, reason }: Pick<Settled, 'status' | 'reason'>,
 ): void {
   const parent = tracing.isOn && event ? readTrace(event) : undefined;
   if (!parent || !event) return;
   const { span } = tracing.start(SPAN.end, SpanKind.INTERNAL, parent);
   if (!span) return;
-  const { status, reason } = settlement;
   const attributes = {
     ...ofDelivery(shard, { ...attempted, event }),
     [OWN_ATTRIBUTE.status]: status,

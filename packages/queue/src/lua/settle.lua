@@ -7,8 +7,8 @@
 --          (any other status), or '' when nothing was posted  14 ms that it took
 --       15 ms for which the receiver asks not to be sent anything, or 0  16 ms of failures after which an endpoint is disabled
 --       17 a random number, 0 to 1  18 how many to admit at most
--- Returns {status, reason, ms until due, attempts, HTTP status, 1 if this call changed the delivery, 1 if it waits in its
---          lane again, 1 if the endpoint is to be disabled, ms until a lane is to be woken, tickets …}.
+-- Returns {status, reason, ms until due, attempts, HTTP status, 1 if this call changed the delivery or is one that did, sent
+--          again after its answer was lost, 1 if it waits in its lane again, 1 if the endpoint is to be disabled, ms until a lane is to be woken, tickets …}.
 -- Keeps: fenced by generation and attempt, so an attempt counts once however often this is sent, and a worker that
 -- lost its lock changes nothing, yet a success that arrives late still makes the delivery delivered. Begins with
 -- ZREM, so that a full Redis still drains.
@@ -27,8 +27,12 @@ if not current and not late_success then
     redis.call('ZREM', p .. 'watch', int(number))
     redis.call('HSET', p .. 't:' .. d.bucket, d.field .. ':' .. int(attempt), ARGV[8])
     write(d)
+    return { d.status, d.reason, 0, d.attempts, d.code, 0, 0, 0, -1 }
   end
-  return { d.status, d.reason, int(math.max(0, d.due - now)), d.attempts, d.code, 0, 0, 0, -1 }
+  -- The last attempt's record tells whose settlement it was. A cancelled one was ended, and counted, by who cancelled it.
+  local again = ARGV[8] ~= '' and d.status ~= CANCELLED and d.attempts == attempt
+    and redis.call('HGET', p .. 't:' .. d.bucket, d.field .. ':' .. int(attempt)) == ARGV[8]
+  return { d.status, d.reason, int(math.max(0, d.due - now)), d.attempts, d.code, again and 1 or 0, 0, 0, -1 }
 end
 local lane = lane_of(lane_name(d))
 local probing, in_flight = lane.pr == number, lane.n

@@ -1,7 +1,7 @@
 import { Keyring, masterKey, readSettings, redisUrl } from '@sealpost/core';
 import { checkServer, connect, Shards, whenReady } from '@sealpost/queue';
-import { rotateMasterKey, type Tally } from '@sealpost/store';
 import { z } from 'zod';
+import { rotateMasterKey, type Tally } from './rotate-master-key.ts';
 
 /** How long to wait for Redis, ms. */
 const CONNECT_MS = 15_000;

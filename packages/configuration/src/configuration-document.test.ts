@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { configurationDocument, variablesOf } from './configuration-document.ts';
 
 it('docs/configuration.md is what the schemas say; if not: npm run docs:configuration', () => {
-  const path = join(import.meta.dirname, '..', 'docs', 'configuration.md');
+  const path = join(import.meta.dirname, '..', '..', '..', 'docs', 'configuration.md');
   expect(readFileSync(path, 'utf8')).toBe(configurationDocument());
 });
 

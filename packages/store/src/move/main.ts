@@ -2,16 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { appId, Keyring, MAX_SHARDS, masterKey, positiveInt, readSettings, redisUrl } from '@sealpost/core';
 import { checkServer, connect, isUnavailable, Shards, whenReady } from '@sealpost/queue';
-import {
-  type AppConfig,
-  assertMovable,
-  Configs,
-  letGo,
-  type MoveStep,
-  moveApp,
-  surveyApps,
-} from '@sealpost/store';
 import { z } from 'zod';
+import type { AppConfig } from '../app-config.ts';
+import { Configs } from '../configs.ts';
+import { letGo } from './let-go.ts';
+import { assertMovable, type MoveStep, moveApp } from './move-app.ts';
+import { surveyApps } from './survey.ts';
 
 /** How long to wait for Redis, ms. */
 const CONNECT_MS = 5_000;
