@@ -3,6 +3,7 @@ import { createServer, type Server, STATUS_CODES } from 'node:http';
 import { Server as TcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { SealpostError } from '@sealpost/core';
+import { isParent, Member, Supervisor } from '@sealpost/processes';
 import { connect, lookAtRedis, type RedisClient, whenReady } from '@sealpost/queue';
 import { adoptFormerApiKeys, DEFAULT_APP, ensureApp, Idempotency } from '@sealpost/store';
 import {
@@ -65,6 +66,31 @@ async function main(): Promise<void> {
     logger.fatal({ err: error }, 'the process ends: an error that nothing caught');
     process.exit(1);
   });
+  if (settings.processes > 1 && isParent()) {
+    await assertPortIsFree(settings);
+    await new Supervisor({ count: settings.processes, logger }).start();
+    logger.info({ processes: settings.processes }, 'all apis ready');
+  } else await serve(settings, logger);
+}
+
+/**
+ * How one of several listens: on Linux with a socket of its own, to which the kernel gives its share of the connections
+ * (SO_REUSEPORT), so that it can stop to listen without cutting off what its parent would have accepted for it.
+ * Elsewhere, and where the system chooses the port, node:cluster's parent accepts for all.
+ */
+function sharing({ port }: Settings): { reusePort?: true; exclusive?: true } {
+  return process.platform === 'linux' && port !== 0 ? { reusePort: true, exclusive: true } : {};
+}
+
+/** Sockets that share a port would also share it with those of another Sealpost. @throws as `listen` does */
+async function assertPortIsFree({ port, host }: Settings): Promise<void> {
+  const server = new TcpServer().listen({ port, host });
+  await once(server, 'listening');
+  server.close();
+  await once(server, 'close');
+}
+
+async function serve(settings: Settings, logger: Logger): Promise<void> {
   const onRedisError = (error: Error) =>
     logger.warn({ err: { message: error.message } }, 'trouble with Redis');
   const client = connect(settings.redisUrls, 'request', onRedisError);
@@ -73,6 +99,7 @@ async function main(): Promise<void> {
   });
 
   const readiness = new Readiness(client);
+  const member = new Member(() => readiness.notReady());
   const metrics = createMetrics('api');
   const otel = await startOtel(settings.otel, { role: 'api', version: VERSION, logger, metrics });
   const services: Services = {
@@ -87,7 +114,7 @@ async function main(): Promise<void> {
   const authenticator = new Authenticator(services, settings.apiKeys);
   const { keyring, shards } = services;
   const board = adminRouter({ keyring, shards, authenticator, writable: settings.boardWritable, logger });
-  const app = createApp(services, authenticator, allRoutes(services, readiness), {
+  const app = createApp(services, authenticator, allRoutes(services, member), {
     path: ADMIN_PATH,
     router: board,
   });
@@ -100,13 +127,13 @@ async function main(): Promise<void> {
     },
     app,
   );
-  server.listen(settings.port, settings.host);
+  server.listen({ port: settings.port, host: settings.host, ...(member.isAlone ? {} : sharing(settings)) });
   server.on('clientError', answerClientError);
   await once(server, 'listening');
   logger.info({ address: server.address() }, 'api ready');
   const relay = new OutboxRelay(services);
   relay.start();
-  drainOnSignal(server, readiness, services, relay, client, otel);
+  drainOnSignal(member, server, readiness, services, relay, client, otel);
 }
 
 async function createServices(
@@ -133,7 +160,7 @@ async function createServices(
   return { ...ingest, settings, logger, metrics, tracing, idempotency: new Idempotency(keyring) };
 }
 
-function allRoutes(services: Services, readiness: Readiness): Route[] {
+function allRoutes(services: Services, member: Member): Route[] {
   const routes = [
     ...appRoutes(services),
     ...keyRoutes(services),
@@ -150,7 +177,7 @@ function allRoutes(services: Services, readiness: Readiness): Route[] {
     ...aifaiRoutes(services),
     ...flockRoutes(services),
     ...healthRoutes(
-      () => readiness.notReady(),
+      () => member.allNotReady(),
       () => services.publish.sheds,
     ),
     ...metricsRoutes(services.metrics, services.settings.metricsOpen),
@@ -188,6 +215,7 @@ function clientProblem(code: string | undefined): SealpostError {
 
 /** Readiness off, no new work, what is under way is finished; a second signal ends at once. */
 function drainOnSignal(
+  member: Member,
   server: Server,
   readiness: Readiness,
   services: Services,
@@ -197,7 +225,6 @@ function drainOnSignal(
 ): void {
   const { logger, firstAttempts, expressions } = services;
   const drain = async (signal: string) => {
-    if (readiness.draining) process.exit(1);
     readiness.draining = true;
     logger.info({ signal }, 'draining');
     setTimeout(() => {
@@ -217,8 +244,7 @@ function drainOnSignal(
     logger.info('drained');
     process.exit(0);
   };
-  process.on('SIGTERM', drain);
-  process.on('SIGINT', drain);
+  member.started(drain);
 }
 
 main().catch((error: unknown) => {

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
+import type { Server } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AddressPolicy, Keyring, SettingsError } from '@sealpost/core';
+import { isParent, Member, Supervisor } from '@sealpost/processes';
 import {
   checkServer,
   connect,
@@ -48,6 +50,25 @@ const FEW_THREADS =
 async function main(): Promise<void> {
   const settings = readWorkerSettings(process.env);
   const logger = createLogger({ name: 'worker', level: settings.logLevel });
+  if (settings.processes > 1 && isParent()) await supervise(settings, logger);
+  else await work(settings, logger);
+}
+
+/** Runs several workers, and answers for all of them. */
+async function supervise(settings: WorkerSettings, logger: Logger): Promise<void> {
+  const supervisor = new Supervisor({ count: settings.processes, logger });
+  const health = createHealthServer({ notReady: () => supervisor.notReady(), metrics: async () => '' });
+  await listen(health, settings);
+  await supervisor.start();
+  logger.info({ health: health.address(), processes: settings.processes }, 'all workers ready');
+}
+
+async function listen(health: Server, { healthPort, host }: WorkerSettings): Promise<void> {
+  health.listen(healthPort, host);
+  await once(health, 'listening');
+}
+
+async function work(settings: WorkerSettings, logger: Logger): Promise<void> {
   const keyring = Keyring.fromMasterKeys(settings.masterKey, settings.previousMasterKey);
   const client = connect(settings.redisUrls, 'background', (error) => {
     logger.warn({ err: { message: error.message } }, 'trouble with Redis');
@@ -104,16 +125,16 @@ async function main(): Promise<void> {
   metrics.beforeRead(async () => {
     metrics.instruments.deliveriesDetached.set(server.detached);
   });
+  const member = new Member(notReady);
   const health = createHealthServer({ notReady, metrics: metrics.text });
-  health.listen(settings.healthPort, settings.host);
-  await once(health, 'listening');
+  // Of several workers the parent answers for all.
+  if (member.isAlone) await listen(health, settings);
   logger.info(
-    { health: health.address(), slots: settings.concurrency, client: settings.httpClient },
+    { health: health.address() ?? undefined, slots: settings.concurrency, client: settings.httpClient },
     'worker ready',
   );
 
   const drain = async (signal: string) => {
-    if (state.draining) process.exit(1);
     state.draining = true;
     logger.info({ signal }, 'draining');
     const finish = setTimeout(() => stop.abort(new Error('the worker is stopping')), FINISH_MS);
@@ -136,8 +157,7 @@ async function main(): Promise<void> {
     logger.info('drained');
     process.exit(0);
   };
-  process.on('SIGTERM', drain);
-  process.on('SIGINT', drain);
+  member.started(drain);
 }
 
 /**

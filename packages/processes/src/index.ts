@@ -1,0 +1,2 @@
+export { Member } from './member.ts';
+export { isParent, Supervisor } from './supervisor.ts';
