@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server, STATUS_CODES } from 'node:http';
 import { Server as TcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { SealpostError } from '@sealpost/core';
 import { isParent, Member, Supervisor } from '@sealpost/processes';
 import { connect, lookAtRedis, type RedisClient, whenReady } from '@sealpost/queue';
@@ -52,6 +53,8 @@ const CONNECT_MS = 15_000;
 const EXIT_MS = 25_000;
 /** Clients that keep their connection have this long to be told that it ends, ms. */
 const LAST_REQUESTS_MS = 1000;
+/** Whom one of several processes sends away connects anew: not to one that is just about to stop listening too, ms. */
+const OTHERS_STOP_MS = 500;
 /** Headers must arrive within this, ms; read-body.ts limits bodies, and a stream of lines may last. */
 const HEADERS_MS = 10_000;
 /** How often Node looks whether they have; every 30 s unless told, and so a slow one would have 40 s. */
@@ -232,10 +235,11 @@ function drainOnSignal(
       process.exit(0);
     }, EXIT_MS).unref();
     const closed = once(server, 'close');
-    // A connection that is kept open would bring new work: each answer is the last on its connection.
-    server.prependListener('request', (_request, response) => response.setHeader('connection', 'close'));
     // Node's own close would cut the connections off that are between two requests: they get a second for one more.
     TcpServer.prototype.close.call(server);
+    if (!member.isAlone) await delay(OTHERS_STOP_MS);
+    // A connection that is kept open would bring new work: each answer is the last on its connection.
+    server.prependListener('request', (_request, response) => response.setHeader('connection', 'close'));
     setTimeout(() => server.close(), LAST_REQUESTS_MS);
     await Promise.all([firstAttempts.close(), relay.stop(), closed]);
     expressions.close();
