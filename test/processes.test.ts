@@ -1,9 +1,11 @@
 import { Agent, request } from 'node:http';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import {
   type AppProcess,
   Receiver,
+  type Stack,
   spawnApp,
+  startRedis,
   startStack,
   Tenant,
   untilEnded,
@@ -41,37 +43,51 @@ const untilAllReady = (app: AppProcess, what: string) =>
   waitFor(() => app.output.includes(what), { describe: what });
 
 describe('WORKER_PROCESSES', () => {
+  // Each test goes on where the one before ended.
+  let stack: Stack;
+  let worker: AppProcess;
+
+  beforeAll(async () => {
+    stack = await startStack({ workerEnv: { WORKER_PROCESSES: '3', WORKER_CONCURRENCY: '5' } });
+    [worker] = stack.workers as [AppProcess];
+    await untilAllReady(worker, 'all workers ready');
+  });
+
+  it('they are ready when all that run are, and it says which is not', async () => {
+    const [, second] = childrenOf(worker);
+    process.kill(second!, 'SIGSTOP');
+    expect(await readyz(worker)).toMatch(/^503 .*process 2 does not answer/);
+    expect((await fetch(`${worker.url}/livez`)).status).toBe(200);
+    process.kill(second!, 'SIGCONT');
+    await untilReady(worker);
+  });
+
   it('one that dies is started again, the others go on, and nothing is lost', async () => {
-    const stack = await startStack({ workerEnv: { WORKER_PROCESSES: '3', WORKER_CONCURRENCY: '5' } });
-    const [worker] = stack.workers;
-    await untilAllReady(worker!, 'all workers ready');
-    const before = childrenOf(worker!);
+    const before = childrenOf(worker);
     expect(new Set(before).size).toBe(3);
     const receiver = await Receiver.listen();
     const tenant = await Tenant.create(stack.client);
     await tenant.endpoint({ url: receiver.url('/hook') });
     const sent = await Promise.all(Array.from({ length: 60 }, () => tenant.send()));
     process.kill(before[1]!, 'SIGKILL');
-    await waitFor(() => childrenOf(worker!).length === 4, { describe: 'another to be started' });
-    expect(worker!.logs.find(({ msg }) => msg?.startsWith('a process died'))).toMatchObject({
+    await waitFor(() => childrenOf(worker).length === 4, { describe: 'another to be started' });
+    expect(worker.logs.find(({ msg }) => msg?.startsWith('a process died'))).toMatchObject({
       process: 2,
       child: before[1],
       signal: 'SIGKILL',
     });
-    expect(await readyz(worker!)).toMatch(/^200/);
+    expect(await readyz(worker)).toMatch(/^200/);
     // What the dead one had under way comes back when its locks have run out.
     for (const id of sent) await tenant.hasStatus(id, 'delivered', 40_000);
-    const newest = childrenOf(worker!).at(-1)!;
-    await waitFor(() => worker!.logs.some(({ msg, pid }) => msg === 'worker ready' && pid === newest), {
+    const newest = childrenOf(worker).at(-1)!;
+    await waitFor(() => worker.logs.some(({ msg, pid }) => msg === 'worker ready' && pid === newest), {
       describe: 'it to be ready',
     });
   });
 
   it('on SIGTERM all finish what is under way, and the parent ends with 0 after them', async () => {
-    const stack = await startStack({ workerEnv: { WORKER_PROCESSES: '2', WORKER_CONCURRENCY: '2' } });
-    const [worker] = stack.workers;
-    await untilAllReady(worker!, 'all workers ready');
-    const children = childrenOf(worker!);
+    const children = childrenOf(worker).filter(isAlive);
+    expect(children).toHaveLength(3);
     const receiver = await Receiver.listen();
     const held: (() => void)[] = [];
     receiver.respond(() => new Promise((resolve) => held.push(() => resolve(200))));
@@ -79,8 +95,8 @@ describe('WORKER_PROCESSES', () => {
     await tenant.endpoint({ url: receiver.url('/hook') });
     const sent = await Promise.all(Array.from({ length: 2 }, () => tenant.send()));
     await receiver.waitForRequests(2);
-    const stopping = worker!.stop();
-    await untilReady(worker!, 'draining');
+    const stopping = worker.stop();
+    await untilReady(worker, 'draining');
     // As a service manager does that signals every process; the other one hears of it from its parent alone.
     process.kill(children[0]!, 'SIGTERM');
     for (const release of held) release();
@@ -89,54 +105,57 @@ describe('WORKER_PROCESSES', () => {
     for (const id of sent)
       expect(await tenant.delivery(id)).toMatchObject({ status: 'delivered', attempt_count: 1 });
     expect(receiver.requests).toHaveLength(2);
-    expect(worker!.logs.filter(({ msg }) => msg === 'drained')).toHaveLength(2);
-  });
-
-  it('they are ready when all that run are, and it says which is not', async () => {
-    const stack = await startStack({ workerEnv: { WORKER_PROCESSES: '2' } });
-    const [worker] = stack.workers;
-    await untilAllReady(worker!, 'all workers ready');
-    const [, second] = childrenOf(worker!);
-    process.kill(second!, 'SIGSTOP');
-    expect(await readyz(worker!)).toMatch(/^503 .*process 2 does not answer/);
-    expect((await fetch(`${worker!.url}/livez`)).status).toBe(200);
-    process.kill(second!, 'SIGCONT');
-    await untilReady(worker!);
-  });
-
-  it('all end when the parent is killed', async () => {
-    const stack = await startStack({
-      workerEnv: { WORKER_PROCESSES: '2' },
-      apiEnv: { API_PROCESSES: '2' },
-    });
-    const [worker] = stack.workers;
-    await untilAllReady(worker!, 'all workers ready');
-    await untilAllReady(stack.api, 'all apis ready');
-    const children = [...childrenOf(worker!), ...childrenOf(stack.api)];
-    expect(children.filter(isAlive)).toHaveLength(4);
-    await Promise.all([worker!.kill(), stack.api.kill()]);
-    await untilAllGone(children);
-  });
-
-  it.each(['API', 'worker'] as const)('when one %s cannot start none does, and it says why', async (app) => {
-    const parent = await spawnApp(app, {
-      REDIS_URL: 'redis://127.0.0.1:1',
-      SEALPOST_API_KEYS: 'sk_0123456789abcdef0123',
-      SEALPOST_MASTER_KEY: MASTER,
-      API_PROCESSES: '2',
-      WORKER_PROCESSES: '2',
-    });
-    expect((await untilEnded(parent)).code).toBe(1);
-    expect(parent.output).toContain('cannot start');
-    await untilAllGone(childrenOf(parent));
+    expect(worker.logs.filter(({ msg }) => msg === 'drained')).toHaveLength(3);
   });
 });
 
 describe('API_PROCESSES', () => {
+  // Each test goes on where the one before ended.
+  let stack: Stack;
+
+  beforeAll(async () => {
+    stack = await startStack({ workers: 0, apiEnv: { API_PROCESSES: '2' } });
+    await untilAllReady(stack.api, 'all apis ready');
+  });
+
+  it('a port that is taken is not shared with who has it', async () => {
+    const env = {
+      REDIS_URL: stack.redis.url,
+      SEALPOST_API_KEYS: stack.apiKey,
+      SEALPOST_MASTER_KEY: stack.masterKey,
+    };
+    const port = new URL(stack.api.url).port;
+    const second = await spawnApp('API', { ...env, PORT: port, API_PROCESSES: '2' });
+    expect((await untilEnded(second)).code).toBe(1);
+    expect(second.output).toContain('EADDRINUSE');
+  });
+
+  it('an unready one makes all unready, whoever is asked; a log-in to Bull Board holds at both', async () => {
+    const board = (path: string, headers: object, body?: string) =>
+      fetch(`${stack.api.url}${path}`, {
+        method: body === undefined ? 'GET' : 'POST',
+        headers: { connection: 'close', origin: stack.api.url, ...headers },
+        redirect: 'manual',
+        ...(body === undefined ? {} : { body }),
+      });
+    const form = { 'content-type': 'application/x-www-form-urlencoded' };
+    const loggedIn = await board('/admin/login', form, `key=${stack.apiKey}`);
+    const cookie = loggedIn.headers.get('set-cookie')!.split(';')[0]!;
+    // Each comes by a connection of its own: that all 20 meet the same process is one in half a million.
+    for (let i = 0; i < 20; i++)
+      expect((await board('/admin/queues/api/queues', { cookie })).status).toBe(200);
+    const [first] = childrenOf(stack.api);
+    process.kill(first!, 'SIGSTOP');
+    // What connections the stopped one gets are answered when it goes on; it cannot get them all.
+    const answers = Array.from({ length: 20 }, () => readyz(stack.api));
+    expect(await Promise.race(answers)).toMatch(/^503 .*process 1 does not answer/);
+    process.kill(first!, 'SIGCONT');
+    await Promise.all(answers);
+    await untilReady(stack.api);
+  });
+
   it('share the port; one that dies is started again, and on SIGTERM nobody is cut off', async () => {
-    const stack = await startStack({ workers: 0, apiEnv: { API_PROCESSES: '2' } });
     const { api } = stack;
-    await untilAllReady(api, 'all apis ready');
     const agent = new Agent({ keepAlive: true, maxSockets: 10 });
     const outcomes: string[] = [];
     const publish = () =>
@@ -169,31 +188,38 @@ describe('API_PROCESSES', () => {
     agent.destroy();
     expect(new Set(outcomes)).toEqual(new Set(['202', 'ECONNREFUSED']));
   });
+});
 
-  it('a port that is taken is not shared with who has it', async () => {
-    const stack = await startStack({ workers: 0, apiEnv: { API_PROCESSES: '2' } });
+describe('several processes', () => {
+  it('all end when the parent is killed', async () => {
+    const stack = await startStack({
+      workerEnv: { WORKER_PROCESSES: '2' },
+      apiEnv: { API_PROCESSES: '2' },
+    });
+    const [worker] = stack.workers;
+    await untilAllReady(worker!, 'all workers ready');
     await untilAllReady(stack.api, 'all apis ready');
-    const env = {
-      REDIS_URL: stack.redis.url,
-      SEALPOST_API_KEYS: stack.apiKey,
-      SEALPOST_MASTER_KEY: stack.masterKey,
-    };
-    const port = new URL(stack.api.url).port;
-    const second = await spawnApp('API', { ...env, PORT: port, API_PROCESSES: '2' });
-    expect((await untilEnded(second)).code).toBe(1);
-    expect(second.output).toContain('EADDRINUSE');
+    const children = [...childrenOf(worker!), ...childrenOf(stack.api)];
+    expect(children.filter(isAlive)).toHaveLength(4);
+    await Promise.all([worker!.kill(), stack.api.kill()]);
+    await untilAllGone(children);
   });
 
-  it('an unready one makes all unready, whoever is asked', async () => {
-    const stack = await startStack({ workers: 0, apiEnv: { API_PROCESSES: '2' } });
-    await untilAllReady(stack.api, 'all apis ready');
-    const [first] = childrenOf(stack.api);
-    process.kill(first!, 'SIGSTOP');
-    // What connections the stopped one gets are answered when it goes on; it cannot get them all.
-    const answers = Array.from({ length: 20 }, () => readyz(stack.api));
-    expect(await Promise.race(answers)).toMatch(/^503 .*process 1 does not answer/);
-    process.kill(first!, 'SIGCONT');
-    await Promise.all(answers);
-    await untilReady(stack.api);
-  });
+  it.each(['API', 'worker'] as const)(
+    'when one %s cannot start none does, and it says why, once',
+    async (app) => {
+      const redis = await startRedis();
+      await redis.client.config('SET', 'maxmemory-policy', 'allkeys-lru');
+      const parent = await spawnApp(app, {
+        REDIS_URL: redis.url,
+        SEALPOST_API_KEYS: 'sk_0123456789abcdef0123',
+        SEALPOST_MASTER_KEY: MASTER,
+        API_PROCESSES: '2',
+        WORKER_PROCESSES: '2',
+      });
+      expect((await untilEnded(parent)).code).toBe(1);
+      expect(parent.output.match(/cannot start.*noeviction/g)).toHaveLength(1);
+      await untilAllGone(childrenOf(parent));
+    },
+  );
 });

@@ -8,6 +8,7 @@ import { isParent, Member, Supervisor } from '@sealpost/processes';
 import { connect, lookAtRedis, type RedisClient, whenReady } from '@sealpost/queue';
 import { adoptFormerApiKeys, DEFAULT_APP, ensureApp, Idempotency } from '@sealpost/store';
 import {
+  AddedUpMetrics,
   createLogger,
   createMetrics,
   type Logger,
@@ -29,6 +30,7 @@ import { Authenticator } from './http/authenticate.ts';
 import { presentProblem } from './http/problem.ts';
 import type { Route } from './http/route.ts';
 import { createIngest } from './ingest/create-ingest.ts';
+import { assertPortIsFree, listen } from './listen.ts';
 import { OutboxRelay } from './outbox/relay-outbox.ts';
 import { Readiness } from './readiness.ts';
 import { appRoutes } from './routes/apps.ts';
@@ -62,38 +64,32 @@ const CHECKING_MS = 1000;
 /** Longer than load balancers keep an idle connection (60 s), so that theirs never meets one that we have closed. */
 const KEEP_ALIVE_MS = 65_000;
 
-async function main(): Promise<void> {
+async function main(member: Member): Promise<void> {
   const settings = readApiSettings(process.env);
-  const logger = createLogger({ name: 'api', level: settings.logLevel });
+  const logger = createLogger({
+    name: 'api',
+    level: settings.logLevel,
+    process: member.nr,
+    isShared: settings.processes > 1,
+  });
   process.on('uncaughtException', (error) => {
     logger.fatal({ err: error }, 'the process ends: an error that nothing caught');
     process.exit(1);
   });
-  if (settings.processes > 1 && isParent()) {
-    await assertPortIsFree(settings);
-    await new Supervisor({ count: settings.processes, logger }).start();
-    logger.info({ processes: settings.processes }, 'all apis ready');
-  } else await serve(settings, logger);
+  if (settings.processes > 1 && isParent()) await supervise(settings, logger);
+  else await serve(settings, logger, member);
 }
 
-/**
- * How one of several listens: on Linux with a socket of its own, to which the kernel gives its share of the connections
- * (SO_REUSEPORT), so that it can stop to listen without cutting off what its parent would have accepted for it.
- * Elsewhere, and where the system chooses the port, node:cluster's parent accepts for all.
- */
-function sharing({ port }: Settings): { reusePort?: true; exclusive?: true } {
-  return process.platform === 'linux' && port !== 0 ? { reusePort: true, exclusive: true } : {};
+/** Runs several APIs, which answer for each other. */
+async function supervise(settings: Settings, logger: Logger): Promise<void> {
+  await assertPortIsFree(settings);
+  const totals = new AddedUpMetrics(() => supervisor.notReady());
+  const supervisor = new Supervisor({ count: settings.processes, logger, totals });
+  await supervisor.start();
+  logger.info({ processes: settings.processes }, 'all apis ready');
 }
 
-/** Sockets that share a port would also share it with those of another Sealpost. @throws as `listen` does */
-async function assertPortIsFree({ port, host }: Settings): Promise<void> {
-  const server = new TcpServer().listen({ port, host });
-  await once(server, 'listening');
-  server.close();
-  await once(server, 'close');
-}
-
-async function serve(settings: Settings, logger: Logger): Promise<void> {
+async function serve(settings: Settings, logger: Logger, member: Member): Promise<void> {
   const onRedisError = (error: Error) =>
     logger.warn({ err: { message: error.message } }, 'trouble with Redis');
   const client = connect(settings.redisUrls, 'request', onRedisError);
@@ -102,9 +98,14 @@ async function serve(settings: Settings, logger: Logger): Promise<void> {
   });
 
   const readiness = new Readiness(client);
-  const member = new Member(() => readiness.notReady());
   const metrics = createMetrics('api');
-  const otel = await startOtel(settings.otel, { role: 'api', version: VERSION, logger, metrics });
+  const otel = await startOtel(settings.otel, {
+    role: 'api',
+    version: VERSION,
+    logger,
+    metrics,
+    process: member.nr,
+  });
   const services: Services = {
     ...(await createServices(settings, logger, metrics, otel.tracing, client, onRedisError)),
     onUnknownKey: () => {
@@ -113,7 +114,9 @@ async function serve(settings: Settings, logger: Logger): Promise<void> {
   };
   await ensureApp(services.configs, services.keyring, DEFAULT_APP, Date.now());
   watchRedis(metrics, () => lookAtRedis(services.shards));
-  watchReadiness(metrics, () => readiness.notReady());
+  const notReady = () => readiness.notReady();
+  watchReadiness(metrics, notReady);
+  member.tells({ notReady, metrics: metrics.snapshot, text: metrics.text });
   const authenticator = new Authenticator(services, settings.apiKeys);
   const { keyring, shards } = services;
   const board = adminRouter({ keyring, shards, authenticator, writable: settings.boardWritable, logger });
@@ -130,9 +133,8 @@ async function serve(settings: Settings, logger: Logger): Promise<void> {
     },
     app,
   );
-  server.listen({ port: settings.port, host: settings.host, ...(member.isAlone ? {} : sharing(settings)) });
   server.on('clientError', answerClientError);
-  await once(server, 'listening');
+  await listen(server, settings, member.isAlone);
   logger.info({ address: server.address() }, 'api ready');
   const relay = new OutboxRelay(services);
   relay.start();
@@ -183,7 +185,7 @@ function allRoutes(services: Services, member: Member): Route[] {
       () => member.allNotReady(),
       () => services.publish.sheds,
     ),
-    ...metricsRoutes(services.metrics, services.settings.metricsOpen),
+    ...metricsRoutes(() => member.allMetrics(), services.settings.metricsOpen),
   ];
   return [...routes, ...referenceRoutes(routes, VERSION)];
 }
@@ -251,8 +253,10 @@ function drainOnSignal(
   member.started(drain);
 }
 
-main().catch((error: unknown) => {
+const member = new Member();
+main(member).catch((error: unknown) => {
   // Before or without a logger: what stops the start must be readable.
-  process.stderr.write(`The API cannot start. ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exit(1);
+  member.failed(error instanceof Error ? error.message : String(error), (why) => {
+    process.stderr.write(`The API cannot start. ${why}\n`);
+  });
 });

@@ -15,6 +15,7 @@ import {
 import { Expressions } from '@sealpost/sandbox';
 import { Configs } from '@sealpost/store';
 import {
+  AddedUpMetrics,
   createLogger,
   createMetrics,
   type Logger,
@@ -47,17 +48,24 @@ const UNKNOWN_KEY_MS = 60_000;
 const FEW_THREADS =
   'UV_THREADPOOL_SIZE is not set: two slow host names hold up the look-ups of all others. Set it to 64, as npm run worker does.';
 
-async function main(): Promise<void> {
+async function main(member: Member): Promise<void> {
   const settings = readWorkerSettings(process.env);
-  const logger = createLogger({ name: 'worker', level: settings.logLevel });
+  const logger = createLogger({
+    name: 'worker',
+    level: settings.logLevel,
+    process: member.nr,
+    isShared: settings.processes > 1,
+  });
   if (settings.processes > 1 && isParent()) await supervise(settings, logger);
-  else await work(settings, logger);
+  else await work(settings, logger, member);
 }
 
 /** Runs several workers, and answers for all of them. */
 async function supervise(settings: WorkerSettings, logger: Logger): Promise<void> {
-  const supervisor = new Supervisor({ count: settings.processes, logger });
-  const health = createHealthServer({ notReady: () => supervisor.notReady(), metrics: async () => '' });
+  const notReady = () => supervisor.notReady();
+  const totals = new AddedUpMetrics(notReady);
+  const supervisor = new Supervisor({ count: settings.processes, logger, totals });
+  const health = createHealthServer({ notReady, metrics: () => supervisor.metrics() });
   await listen(health, settings);
   await supervisor.start();
   logger.info({ health: health.address(), processes: settings.processes }, 'all workers ready');
@@ -68,7 +76,7 @@ async function listen(health: Server, { healthPort, host }: WorkerSettings): Pro
   await once(health, 'listening');
 }
 
-async function work(settings: WorkerSettings, logger: Logger): Promise<void> {
+async function work(settings: WorkerSettings, logger: Logger, member: Member): Promise<void> {
   const keyring = Keyring.fromMasterKeys(settings.masterKey, settings.previousMasterKey);
   const client = connect(settings.redisUrls, 'background', (error) => {
     logger.warn({ err: { message: error.message } }, 'trouble with Redis');
@@ -88,7 +96,13 @@ async function work(settings: WorkerSettings, logger: Logger): Promise<void> {
   const expressions = new Expressions();
   const metrics = createMetrics('worker');
   const counts = new DeliveryCounts(metrics.instruments);
-  const otel = await startOtel(settings.otel, { role: 'worker', version: VERSION, logger, metrics });
+  const otel = await startOtel(settings.otel, {
+    role: 'worker',
+    version: VERSION,
+    logger,
+    metrics,
+    process: member.nr,
+  });
   const server = new ShardServer({
     shards,
     redisUrls: settings.redisUrls,
@@ -125,7 +139,7 @@ async function work(settings: WorkerSettings, logger: Logger): Promise<void> {
   metrics.beforeRead(async () => {
     metrics.instruments.deliveriesDetached.set(server.detached);
   });
-  const member = new Member(notReady);
+  member.tells({ notReady, metrics: metrics.snapshot, text: metrics.text });
   const health = createHealthServer({ notReady, metrics: metrics.text });
   // Of several workers the parent answers for all.
   if (member.isAlone) await listen(health, settings);
@@ -204,10 +218,10 @@ function deliverOptions(
   };
 }
 
-main().catch((error: unknown) => {
+const member = new Member();
+main(member).catch((error: unknown) => {
   // Before or without a logger: what stops the start must be readable.
   const message =
     error instanceof SettingsError ? error.message : String(error instanceof Error ? error.message : error);
-  process.stderr.write(`The worker cannot start. ${message}\n`);
-  process.exit(1);
+  member.failed(message, (why) => process.stderr.write(`The worker cannot start. ${why}\n`));
 });

@@ -1,2 +1,2 @@
-export { Member } from './member.ts';
-export { isParent, Supervisor } from './supervisor.ts';
+export { Member, type Own } from './member.ts';
+export { isParent, Supervisor, type Totals } from './supervisor.ts';

@@ -1,25 +1,46 @@
 import cluster from 'node:cluster';
-import { isOurs, Questions, type ToMember, type ToParent } from './messages.ts';
+import { NR_ARGUMENT } from './child.ts';
+import { isMessage, Line, NO_ANSWER, type Question } from './line.ts';
 
-/** The parent asks each of its processes, and gives each a second. */
-const ALL_MS = 2000;
+/** The parent gives each of its processes less, and a probe or Prometheus gives us more: 4 s in deploy/, 10 s. */
+const ALL_READY_MS = 3000;
+const ALL_METRICS_MS = 6000;
 
-type NotReady = () => Promise<string | undefined>;
+/** What a process tells of itself. */
+export type Own = {
+  /** Undefined: ready. Else why not. */
+  notReady(): Promise<string | undefined>;
+  /** For adding up with those of the others. */
+  metrics(): Promise<unknown>;
+  /** The same as text, of this process alone. */
+  text(): Promise<string>;
+};
 
 /**
- * An app's process as one of several under a parent, or alone: then it answers for itself. Should the parent die,
- * node:cluster ends this process at once, as a crash of its own would.
+ * An app's process as one of several under a parent, or alone: then it answers for itself, and nothing of this package
+ * does anything. Should the parent die, node:cluster ends this process at once, as a crash of its own would.
  */
 export class Member {
   readonly isAlone = !cluster.isWorker;
-  readonly #notReady: NotReady;
-  readonly #questions = new Questions();
+  /** Which of the parent's processes this is, from 1; one that is started again keeps its number. Undefined: alone. */
+  readonly nr = cluster.isWorker ? nrOf(process.argv) : undefined;
+  readonly #line = new Line(
+    (message) => process.connected && process.send?.(message),
+    (what) => this.#reply(what),
+  );
+  #own: Own | undefined;
   #isDraining = false;
 
-  /** `notReady`: whether this process is. */
-  constructor(notReady: NotReady) {
-    this.#notReady = notReady;
-    if (!this.isAlone) process.on('message', (message) => isOurs(message) && this.#hear(message as ToMember));
+  constructor() {
+    if (this.isAlone) return;
+    process.on('message', (message) => isMessage(message) && this.#line.hear(message));
+    // In a terminal, Ctrl-C reaches all processes at once: the parent is the one to act on it.
+    process.on('SIGINT', () => {});
+  }
+
+  /** From now on it can tell; before, it is not ready. */
+  tells(own: Own): void {
+    this.#own = own;
   }
 
   /** This process does its work from now on, and has `drain` called when it is to stop; a second signal ends it. */
@@ -32,29 +53,43 @@ export class Member {
       // A service manager may signal every process, and the parent does so as well: that is no second time.
     };
     process.on('SIGTERM', signalled);
-    // In a terminal, Ctrl-C reaches all processes at once: the parent is the one to act on it.
-    process.on('SIGINT', (signal) => this.isAlone && signalled(signal));
-    this.#tell({ sealpost: 'started' });
+    if (this.isAlone) process.on('SIGINT', signalled);
+    else this.#line.tell({ sealpost: 'started' });
+  }
+
+  /** This process cannot start: has that told once, by the parent if there is one, and ends with 1. */
+  failed(why: string, tell: (why: string) => void): void {
+    if (this.isAlone || !process.connected) {
+      tell(why);
+      process.exit(1);
+    }
+    process.send?.({ sealpost: 'failed', why }, () => process.exit(1));
   }
 
   /** Whether this process, and all beside it, are ready: undefined, or why not. */
-  allNotReady(): Promise<string | undefined> {
-    if (this.isAlone) return this.#notReady();
-    const ask = (nr: number) => this.#tell({ sealpost: 'ask-all', nr });
-    return this.#questions.ask(ask, ALL_MS, 'the parent process does not answer');
+  async allNotReady(): Promise<string | undefined> {
+    if (this.isAlone) return this.#own?.notReady();
+    const reason = await this.#line.ask('ready', ALL_READY_MS);
+    return reason === NO_ANSWER ? 'the parent process does not answer' : (reason as string | undefined);
   }
 
-  #hear(message: ToMember): void {
-    if (message.sealpost === 'all') this.#questions.answer(message.nr, message.reason);
-    else {
-      this.#notReady().then(
-        (reason) => this.#tell({ sealpost: 'own', nr: message.nr, reason }),
-        () => this.#tell({ sealpost: 'own', nr: message.nr, reason: 'Redis does not answer' }),
-      );
-    }
+  /** The metrics of this process and all beside it, added up, in Prometheus' text format. */
+  async allMetrics(): Promise<string> {
+    if (this.isAlone) return this.#own?.text() ?? '';
+    const text = await this.#line.ask('metrics', ALL_METRICS_MS);
+    // Its own alone would be less than all were before: to Prometheus, a restart.
+    if (text === NO_ANSWER) throw new Error('the parent process does not answer');
+    return text as string;
   }
 
-  #tell(message: ToParent): void {
-    if (!this.isAlone && process.connected) process.send?.(message);
+  async #reply(what: Question): Promise<unknown> {
+    if (what === 'there') return true;
+    if (!this.#own) return what === 'ready' ? 'starting' : undefined;
+    return what === 'ready' ? this.#own.notReady() : this.#own.metrics();
   }
+}
+
+function nrOf(args: readonly string[]): number | undefined {
+  const argument = args.find((text) => text.startsWith(NR_ARGUMENT));
+  return argument === undefined ? undefined : Number(argument.slice(NR_ARGUMENT.length));
 }
