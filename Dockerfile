@@ -13,6 +13,7 @@ COPY apps/worker/package.json apps/worker/
 COPY packages/client/package.json packages/client/
 COPY packages/configuration/package.json packages/configuration/
 COPY packages/core/package.json packages/core/
+COPY packages/processes/package.json packages/processes/
 COPY packages/queue/package.json packages/queue/
 COPY packages/sandbox/package.json packages/sandbox/
 COPY packages/store/package.json packages/store/

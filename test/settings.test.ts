@@ -10,12 +10,16 @@ describe('malformed settings stop the start, all named at once', () => {
       SEALPOST_API_KEYS: 'short',
       SEALPOST_MASTER_KEY: 'c2VjcmV0LXRvby1zaG9ydA==',
       WORKER_CONCURRENCY: 'many',
+      WORKER_PROCESSES: '0',
+      API_PROCESSES: '1.5',
+      HTTP_CLIENT: 'curl',
       SEALPOST_SHARDS: '0',
       SEALPOST_ALLOW_SUBNETS: '10.0.0.0/99',
     });
     expect((await untilEnded(process)).code).toBe(1);
     const named = ['REDIS_URL', 'SEALPOST_MASTER_KEY', 'SEALPOST_ALLOW_SUBNETS'];
-    named.push(...(app === 'API' ? ['SEALPOST_API_KEYS', 'SEALPOST_SHARDS'] : ['WORKER_CONCURRENCY']));
+    const workers = ['WORKER_CONCURRENCY', 'WORKER_PROCESSES', 'HTTP_CLIENT'];
+    named.push(...(app === 'API' ? ['SEALPOST_API_KEYS', 'SEALPOST_SHARDS', 'API_PROCESSES'] : workers));
     for (const name of named) expect(process.output).toContain(name);
     expect(process.output).not.toContain('c2VjcmV0');
     expect(process.output).not.toMatch(/\n\s+at /);

@@ -23,6 +23,8 @@ export type StackOptions = {
   workers?: number;
   /** Settings of all processes, over the benchmark's own. */
   env?: NodeJS.ProcessEnv;
+  /** Gets every line that the API and the workers print. */
+  onLine?: (line: string) => void;
 };
 
 /** A whole Sealpost of the benchmark's own, with receivers. All of it goes when the benchmark ends. */
@@ -75,7 +77,7 @@ export class Stack {
       SEALPOST_ALLOW_SUBNETS: '127.0.0.0/8,::1/128',
       ...options.env,
     };
-    const api = await startApp(options.root, 'api', env, env.PORT);
+    const api = await startApp(options, 'api', env, env.PORT);
     const stack = new Stack(options, env, redis.process, api, dir);
     for (let i = 0; i < (options.workers ?? 1); i += 1) await stack.addWorker();
     return stack;
@@ -99,7 +101,7 @@ export class Stack {
   async addWorker(): Promise<void> {
     const port = String(await anyFreePort());
     const env = { ...this.#env, HEALTH_PORT: port, WORKER_CONCURRENCY: String(this.#options.slots ?? 50) };
-    const worker = await startApp(this.#options.root, 'worker', env, port);
+    const worker = await startApp(this.#options, 'worker', env, port);
     failWith(worker);
     this.workers.push(worker);
     this.#processes.push(worker);
@@ -135,7 +137,7 @@ export async function withStack<T>(options: StackOptions, run: (stack: Stack) =>
 }
 
 async function startApp(
-  root: string,
+  { root, onLine }: StackOptions,
   app: 'api' | 'worker',
   env: NodeJS.ProcessEnv,
   port: string,
@@ -146,6 +148,7 @@ async function startApp(
     args: [join(root, 'apps', app, 'src/main.ts')],
     cwd: root,
     env,
+    ...(onLine ? { onLine } : {}),
     ...(process.env.BENCH_LOGS ? { onLine: (line: string) => console.error(`${app}: ${line}`) } : {}),
   });
   endAtExit(child);

@@ -266,7 +266,8 @@ export const FAULTS: readonly Fault[] = [
     name: 'replica promoted',
     takes: 'redis',
     quick: true,
-    repeats: REDIS_AWAY,
+    // What a worker took from the old master the new one may give to another: replication is asynchronous.
+    repeats: { ...REDIS_AWAY, atOnce: true },
     unavailable: ({ replica }) => (replica ? undefined : 'only with --durability replica'),
     strike: async ({ world, random, began }) => {
       await world.follow();

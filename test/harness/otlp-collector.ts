@@ -23,7 +23,7 @@ export type OtlpSpan = {
   end: bigint;
   service: string;
 };
-export type OtlpPoint = { service: string; attributes: Attributes; value: number };
+export type OtlpPoint = { service: string; instance: string; attributes: Attributes; value: number };
 
 // biome-ignore lint/suspicious/noExplicitAny: messages of others, of which every field may be missing
 type Loose = any;
@@ -31,7 +31,7 @@ type Loose = any;
 /** A receiver of OTLP over HTTP, for both encodings: what a collector is to Sealpost. */
 export class OtlpCollector {
   readonly spans: OtlpSpan[] = [];
-  /** The last that each service has told, by metric. */
+  /** The last that each instance of a service has told, by metric. */
   readonly metrics = new Map<string, OtlpPoint[]>();
   /** Content types and other headers, by path. */
   readonly headers = new Map<string, IncomingHttpHeaders>();
@@ -109,14 +109,18 @@ export class OtlpCollector {
   #takeMetrics(message: Loose): void {
     for (const { resource, scopeMetrics } of message.resourceMetrics ?? []) {
       const service = String(attributesOf(resource)['service.name']);
+      const instance = String(attributesOf(resource)['service.instance.id']);
       for (const metric of scopeMetrics.flatMap((scope: Loose) => scope.metrics ?? [])) {
         const { dataPoints = [] } = metric.sum ?? metric.gauge ?? metric.histogram ?? {};
         const points = dataPoints.map((point: Loose) => ({
           service,
+          instance,
           attributes: attributesOf(point),
           value: Number(point.asDouble ?? point.count ?? 0),
         }));
-        const others = (this.metrics.get(metric.name) ?? []).filter((point) => point.service !== service);
+        const others = (this.metrics.get(metric.name) ?? []).filter(
+          (point) => point.service !== service || point.instance !== instance,
+        );
         this.metrics.set(metric.name, [...others, ...points]);
       }
     }

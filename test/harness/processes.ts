@@ -6,7 +6,7 @@ import { describeDeath, untilReady } from '@sealpost/scripts/until-ready';
 import { stopAfterAll } from './cleanup.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
-const READY_MS = 20_000;
+const READY_MS = 40_000;
 /** A drain takes at most 25 s. */
 const STOP_MS = 28_000;
 

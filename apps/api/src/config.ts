@@ -8,6 +8,7 @@ import {
   otelSettings,
   port,
   positiveInt,
+  processes,
   readSettings,
   retentionOf,
   share,
@@ -33,6 +34,11 @@ export const apiSettingsSchema = z.object({
       `Operators’ keys, each of at least ${SHORTEST_KEY} characters: any of them may do everything in all apps.`,
     ),
   PORT: port.default(8080).describe('The port of the HTTP API. 0 lets the system choose.'),
+  API_PROCESSES: processes
+    .default(1)
+    .describe(
+      'How many processes `npm run api` runs, which share the port ([how](architecture.md#many-cores)).',
+    ),
   SEALPOST_SHARDS: positiveInt
     .refine((shards) => shards <= MAX_SHARDS, { error: `must be at most ${MAX_SHARDS}` })
     .default(1)
@@ -74,6 +80,7 @@ const ingestSchema = apiSettingsSchema.omit({
   SEALPOST_API_KEYS: true,
   HOST: true,
   PORT: true,
+  API_PROCESSES: true,
   SEALPOST_BOARD_WRITABLE: true,
   SEALPOST_METRICS_OPEN: true,
   SEALPOST_FAULT_POINT: true,
@@ -87,6 +94,8 @@ export type Settings = {
   previousMasterKey: Buffer | undefined;
   host: string;
   port: number;
+  /** API processes under one parent, which share the port. */
+  processes: number;
   /** Shards over which new apps are spread. */
   shards: number;
   allowSubnets: string[];
@@ -110,7 +119,7 @@ export type Settings = {
 /** What the main path goes by, whether an API or a publisher without one runs it. */
 export type IngestSettings = Omit<
   Settings,
-  'apiKeys' | 'host' | 'port' | 'boardWritable' | 'metricsOpen' | 'faultPoint'
+  'apiKeys' | 'host' | 'port' | 'processes' | 'boardWritable' | 'metricsOpen' | 'faultPoint'
 >;
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -123,6 +132,7 @@ export function readApiSettings(env: Env): Settings {
     apiKeys: settings.SEALPOST_API_KEYS,
     host: settings.HOST,
     port: settings.PORT,
+    processes: settings.API_PROCESSES,
     boardWritable: settings.SEALPOST_BOARD_WRITABLE,
     metricsOpen: settings.SEALPOST_METRICS_OPEN,
     faultPoint: settings.SEALPOST_FAULT_POINT,

@@ -2,10 +2,13 @@ import { once } from 'node:events';
 import { createServer, type Server, STATUS_CODES } from 'node:http';
 import { Server as TcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { SealpostError } from '@sealpost/core';
+import { isParent, Member, Supervisor } from '@sealpost/processes';
 import { connect, lookAtRedis, type RedisClient, whenReady } from '@sealpost/queue';
 import { adoptFormerApiKeys, DEFAULT_APP, ensureApp, Idempotency } from '@sealpost/store';
 import {
+  AddedUpMetrics,
   createLogger,
   createMetrics,
   type Logger,
@@ -27,6 +30,7 @@ import { Authenticator } from './http/authenticate.ts';
 import { presentProblem } from './http/problem.ts';
 import type { Route } from './http/route.ts';
 import { createIngest } from './ingest/create-ingest.ts';
+import { assertPortIsFree, listen } from './listen.ts';
 import { OutboxRelay } from './outbox/relay-outbox.ts';
 import { Readiness } from './readiness.ts';
 import { appRoutes } from './routes/apps.ts';
@@ -51,6 +55,8 @@ const CONNECT_MS = 15_000;
 const EXIT_MS = 25_000;
 /** Clients that keep their connection have this long to be told that it ends, ms. */
 const LAST_REQUESTS_MS = 1000;
+/** Whom one of several processes sends away connects anew: not to one that is just about to stop listening too, ms. */
+const OTHERS_STOP_MS = 500;
 /** Headers must arrive within this, ms; read-body.ts limits bodies, and a stream of lines may last. */
 const HEADERS_MS = 10_000;
 /** How often Node looks whether they have; every 30 s unless told, and so a slow one would have 40 s. */
@@ -58,13 +64,32 @@ const CHECKING_MS = 1000;
 /** Longer than load balancers keep an idle connection (60 s), so that theirs never meets one that we have closed. */
 const KEEP_ALIVE_MS = 65_000;
 
-async function main(): Promise<void> {
+async function main(member: Member): Promise<void> {
   const settings = readApiSettings(process.env);
-  const logger = createLogger({ name: 'api', level: settings.logLevel });
+  const logger = createLogger({
+    name: 'api',
+    level: settings.logLevel,
+    process: member.nr,
+    isShared: settings.processes > 1,
+  });
   process.on('uncaughtException', (error) => {
     logger.fatal({ err: error }, 'the process ends: an error that nothing caught');
     process.exit(1);
   });
+  if (settings.processes > 1 && isParent()) await supervise(settings, logger);
+  else await serve(settings, logger, member);
+}
+
+/** Runs several APIs, which answer for each other. */
+async function supervise(settings: Settings, logger: Logger): Promise<void> {
+  await assertPortIsFree(settings);
+  const totals = new AddedUpMetrics(() => supervisor.notReady());
+  const supervisor = new Supervisor({ count: settings.processes, logger, totals });
+  await supervisor.start();
+  logger.info({ processes: settings.processes }, 'all apis ready');
+}
+
+async function serve(settings: Settings, logger: Logger, member: Member): Promise<void> {
   const onRedisError = (error: Error) =>
     logger.warn({ err: { message: error.message } }, 'trouble with Redis');
   // One for publishing, one for all else: Redis answers a connection's commands one after the other.
@@ -77,7 +102,13 @@ async function main(): Promise<void> {
 
   const readiness = new Readiness(client, publishing);
   const metrics = createMetrics('api');
-  const otel = await startOtel(settings.otel, { role: 'api', version: VERSION, logger, metrics });
+  const otel = await startOtel(settings.otel, {
+    role: 'api',
+    version: VERSION,
+    logger,
+    metrics,
+    process: member.nr,
+  });
   const services: Services = {
     ...(await createServices(settings, logger, metrics, otel.tracing, { client, publishing }, onRedisError)),
     onUnknownKey: () => {
@@ -86,11 +117,13 @@ async function main(): Promise<void> {
   };
   await ensureApp(services.configs, services.keyring, DEFAULT_APP, Date.now());
   watchRedis(metrics, (onRoundTrip) => lookAtRedis(services.shards, onRoundTrip));
-  watchReadiness(metrics, () => readiness.notReady());
+  const notReady = () => readiness.notReady();
+  watchReadiness(metrics, notReady);
+  member.tells({ notReady, metrics: metrics.snapshot, text: metrics.text });
   const authenticator = new Authenticator(services, settings.apiKeys);
   const { keyring, shards } = services;
   const board = adminRouter({ keyring, shards, authenticator, writable: settings.boardWritable, logger });
-  const app = createApp(services, authenticator, allRoutes(services, readiness), {
+  const app = createApp(services, authenticator, allRoutes(services, member), {
     path: ADMIN_PATH,
     router: board,
   });
@@ -103,13 +136,12 @@ async function main(): Promise<void> {
     },
     app,
   );
-  server.listen(settings.port, settings.host);
   server.on('clientError', answerClientError);
-  await once(server, 'listening');
+  await listen(server, settings, member.isAlone);
   logger.info({ address: server.address() }, 'api ready');
   const relay = new OutboxRelay(services);
   relay.start();
-  drainOnSignal(server, readiness, services, relay, [client, publishing], otel);
+  drainOnSignal(member, server, readiness, services, relay, [client, publishing], otel);
 }
 
 async function createServices(
@@ -136,7 +168,7 @@ async function createServices(
   return { ...ingest, settings, logger, metrics, tracing, idempotency: new Idempotency(keyring) };
 }
 
-function allRoutes(services: Services, readiness: Readiness): Route[] {
+function allRoutes(services: Services, member: Member): Route[] {
   const routes = [
     ...appRoutes(services),
     ...keyRoutes(services),
@@ -153,10 +185,10 @@ function allRoutes(services: Services, readiness: Readiness): Route[] {
     ...aifaiRoutes(services),
     ...flockRoutes(services),
     ...healthRoutes(
-      () => readiness.notReady(),
+      () => member.allNotReady(),
       () => services.publish.sheds,
     ),
-    ...metricsRoutes(services.metrics, services.settings.metricsOpen),
+    ...metricsRoutes(() => member.allMetrics(), services.settings.metricsOpen),
   ];
   return [...routes, ...referenceRoutes(routes, VERSION)];
 }
@@ -191,6 +223,7 @@ function clientProblem(code: string | undefined): SealpostError {
 
 /** Readiness off, no new work, what is under way is finished; a second signal ends at once. */
 function drainOnSignal(
+  member: Member,
   server: Server,
   readiness: Readiness,
   services: Services,
@@ -200,7 +233,6 @@ function drainOnSignal(
 ): void {
   const { logger, firstAttempts, expressions } = services;
   const drain = async (signal: string) => {
-    if (readiness.draining) process.exit(1);
     readiness.draining = true;
     logger.info({ signal }, 'draining');
     setTimeout(() => {
@@ -208,10 +240,11 @@ function drainOnSignal(
       process.exit(0);
     }, EXIT_MS).unref();
     const closed = once(server, 'close');
-    // A connection that is kept open would bring new work: each answer is the last on its connection.
-    server.prependListener('request', (_request, response) => response.setHeader('connection', 'close'));
     // Node's own close would cut the connections off that are between two requests: they get a second for one more.
     TcpServer.prototype.close.call(server);
+    if (!member.isAlone) await delay(OTHERS_STOP_MS);
+    // A connection that is kept open would bring new work: each answer is the last on its connection.
+    server.prependListener('request', (_request, response) => response.setHeader('connection', 'close'));
     setTimeout(() => server.close(), LAST_REQUESTS_MS);
     await Promise.all([firstAttempts.close(), relay.stop(), closed]);
     expressions.close();
@@ -220,12 +253,13 @@ function drainOnSignal(
     logger.info('drained');
     process.exit(0);
   };
-  process.on('SIGTERM', drain);
-  process.on('SIGINT', drain);
+  member.started(drain);
 }
 
-main().catch((error: unknown) => {
+const member = new Member();
+main(member).catch((error: unknown) => {
   // Before or without a logger: what stops the start must be readable.
-  process.stderr.write(`The API cannot start. ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exit(1);
+  member.failed(error instanceof Error ? error.message : String(error), (why) => {
+    process.stderr.write(`The API cannot start. ${why}\n`);
+  });
 });

@@ -6,6 +6,7 @@ import {
   otelSettings,
   port,
   positiveInt,
+  processes,
   readSettings,
   retentionOf,
   sharedSettings,
@@ -27,7 +28,12 @@ export const workerSettingsSchema = z.object({
   WORKER_CONCURRENCY: positiveInt
     .default(200)
     .describe(
-      'Slots of this worker over all shards: attempts at a time, without those that have waited long for their answer.',
+      'Slots of each worker process over all shards: attempts at a time, without those that have waited long for their answer.',
+    ),
+  WORKER_PROCESSES: processes
+    .default(1)
+    .describe(
+      'How many workers `npm run worker` runs, behind one HEALTH_PORT ([how](architecture.md#many-cores)).',
     ),
   HTTP_CLIENT: oneOf(HTTP_CLIENTS)
     .default(HTTP_CLIENTS[0])
@@ -56,8 +62,10 @@ export type WorkerSettings = {
   previousMasterKey: Buffer | undefined;
   host: string;
   healthPort: number;
-  /** Jobs at a time, over all shards. */
+  /** Jobs at a time of one process, over all shards. */
   concurrency: number;
+  /** Worker processes under one parent. */
+  processes: number;
   httpClient: HttpClientName;
   allowSubnets: string[];
   httpsOnly: boolean;
@@ -84,6 +92,7 @@ export function readWorkerSettings(env: Record<string, string | undefined>): Wor
     host: settings.HOST,
     healthPort: settings.HEALTH_PORT,
     concurrency: settings.WORKER_CONCURRENCY,
+    processes: settings.WORKER_PROCESSES,
     httpClient: settings.HTTP_CLIENT,
     allowSubnets: settings.SEALPOST_ALLOW_SUBNETS,
     httpsOnly: settings.SEALPOST_HTTPS_ONLY,

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
+import type { Server } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AddressPolicy, Keyring, SettingsError } from '@sealpost/core';
+import { isParent, Member, Supervisor } from '@sealpost/processes';
 import {
   checkServer,
   connect,
@@ -13,6 +15,7 @@ import {
 import { Expressions } from '@sealpost/sandbox';
 import { Configs } from '@sealpost/store';
 import {
+  AddedUpMetrics,
   createLogger,
   createMetrics,
   type Logger,
@@ -45,9 +48,35 @@ const UNKNOWN_KEY_MS = 60_000;
 const FEW_THREADS =
   'UV_THREADPOOL_SIZE is not set: two slow host names hold up the look-ups of all others. Set it to 64, as npm run worker does.';
 
-async function main(): Promise<void> {
+async function main(member: Member): Promise<void> {
   const settings = readWorkerSettings(process.env);
-  const logger = createLogger({ name: 'worker', level: settings.logLevel });
+  const logger = createLogger({
+    name: 'worker',
+    level: settings.logLevel,
+    process: member.nr,
+    isShared: settings.processes > 1,
+  });
+  if (settings.processes > 1 && isParent()) await supervise(settings, logger);
+  else await work(settings, logger, member);
+}
+
+/** Runs several workers, and answers for all of them. */
+async function supervise(settings: WorkerSettings, logger: Logger): Promise<void> {
+  const notReady = () => supervisor.notReady();
+  const totals = new AddedUpMetrics(notReady);
+  const supervisor = new Supervisor({ count: settings.processes, logger, totals });
+  const health = createHealthServer({ notReady, metrics: () => supervisor.metrics() });
+  await listen(health, settings);
+  await supervisor.start();
+  logger.info({ health: health.address(), processes: settings.processes }, 'all workers ready');
+}
+
+async function listen(health: Server, { healthPort, host }: WorkerSettings): Promise<void> {
+  health.listen(healthPort, host);
+  await once(health, 'listening');
+}
+
+async function work(settings: WorkerSettings, logger: Logger, member: Member): Promise<void> {
   const keyring = Keyring.fromMasterKeys(settings.masterKey, settings.previousMasterKey);
   const client = connect(settings.redisUrls, 'background', (error) => {
     logger.warn({ err: { message: error.message } }, 'trouble with Redis');
@@ -67,7 +96,13 @@ async function main(): Promise<void> {
   const expressions = new Expressions();
   const metrics = createMetrics('worker');
   const counts = new DeliveryCounts(metrics.instruments);
-  const otel = await startOtel(settings.otel, { role: 'worker', version: VERSION, logger, metrics });
+  const otel = await startOtel(settings.otel, {
+    role: 'worker',
+    version: VERSION,
+    logger,
+    metrics,
+    process: member.nr,
+  });
   const server = new ShardServer({
     shards,
     redisUrls: settings.redisUrls,
@@ -104,16 +139,16 @@ async function main(): Promise<void> {
   metrics.beforeRead(async () => {
     metrics.instruments.deliveriesDetached.set(server.detached);
   });
+  member.tells({ notReady, metrics: metrics.snapshot, text: metrics.text });
   const health = createHealthServer({ notReady, metrics: metrics.text });
-  health.listen(settings.healthPort, settings.host);
-  await once(health, 'listening');
+  // Of several workers the parent answers for all.
+  if (member.isAlone) await listen(health, settings);
   logger.info(
-    { health: health.address(), slots: settings.concurrency, client: settings.httpClient },
+    { health: health.address() ?? undefined, slots: settings.concurrency, client: settings.httpClient },
     'worker ready',
   );
 
   const drain = async (signal: string) => {
-    if (state.draining) process.exit(1);
     state.draining = true;
     logger.info({ signal }, 'draining');
     const finish = setTimeout(() => stop.abort(new Error('the worker is stopping')), FINISH_MS);
@@ -136,8 +171,7 @@ async function main(): Promise<void> {
     logger.info('drained');
     process.exit(0);
   };
-  process.on('SIGTERM', drain);
-  process.on('SIGINT', drain);
+  member.started(drain);
 }
 
 /**
@@ -184,10 +218,10 @@ function deliverOptions(
   };
 }
 
-main().catch((error: unknown) => {
+const member = new Member();
+main(member).catch((error: unknown) => {
   // Before or without a logger: what stops the start must be readable.
   const message =
     error instanceof SettingsError ? error.message : String(error instanceof Error ? error.message : error);
-  process.stderr.write(`The worker cannot start. ${message}\n`);
-  process.exit(1);
+  member.failed(message, (why) => process.stderr.write(`The worker cannot start. ${why}\n`));
 });

@@ -104,6 +104,9 @@ export const port = integer('must be a port, 0 to 65535', 0, 65_535);
 
 export const positiveInt = integer('must be a whole number from 1', 1, Number.MAX_SAFE_INTEGER);
 
+/** How many processes one parent runs: more than any machine has cores is a slip of the keyboard. */
+export const processes = integer('must be a whole number from 1 to 1024', 1, 1024);
+
 /** Hours, fractions allowed → ms. */
 export const hours = setting('must be a number of hours above 0, up to 100000', (text) => {
   const number = /^[0-9]{1,6}(?:\.[0-9]{1,6})?$/.test(text) ? Number(text) : Number.NaN;

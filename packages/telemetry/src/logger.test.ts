@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { Writable } from 'node:stream';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { createLogger } from './logger.ts';
 import { readableLine } from './readable-lines.ts';
 
@@ -95,4 +97,21 @@ it('leaves the command out of a Redis error: a script and its arguments hold pay
   logger.error({ err: error }, 'failed');
   expect(lines.join('')).not.toContain('payload-g7h8');
   expect(JSON.parse(lines[0]!)).toMatchObject({ err: { message: 'ERR no', stack: expect.any(String) } });
+});
+
+it('a process exits although nobody reads its log any more', async () => {
+  const program = `
+    import { createLogger } from ${JSON.stringify(new URL('logger.ts', import.meta.url).href)};
+    const logger = createLogger({ name: 'test', level: 'info', process: 7 });
+    logger.info('read');
+    process.stdin.once('end', () => { logger.info('unread'); logger.info('unread'); process.exit(3); }).resume();
+  `;
+  const child = spawn(process.execPath, ['--input-type=module-typescript', '--eval', program]);
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const [first] = await once(child.stdout, 'data');
+  expect(JSON.parse(first)).toMatchObject({ msg: 'read', process: 7 });
+  child.stdout.destroy();
+  await once(child.stdout, 'close');
+  child.stdin.end();
+  expect(await once(child, 'exit')).toEqual([3, null]);
 });

@@ -1,6 +1,7 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { readableLines } from './readable-lines.ts';
 import { redact } from './redact.ts';
+import { standardOutput } from './standard-output.ts';
 
 export type { Logger } from 'pino';
 
@@ -8,10 +9,16 @@ export type { Logger } from 'pino';
 export function createLogger(options: {
   name: string;
   level: string;
+  /** Which of several processes under one parent: stands in each line. */
+  process?: number | undefined;
+  /** Whether several processes write to the same standard output. */
+  isShared?: boolean;
   destination?: DestinationStream;
 }): Logger {
   const readable = options.destination === undefined && process.stdout.isTTY === true;
-  const stream = readable ? readableLines((text) => process.stdout.write(text)) : options.destination;
+  const stream = readable
+    ? readableLines((text) => process.stdout.write(text))
+    : (options.destination ?? standardOutput(options.isShared ?? false));
   const settings = {
     name: options.name,
     level: options.level,
@@ -20,7 +27,8 @@ export function createLogger(options: {
     serializers: { err: withoutCommand },
     timestamp: pino.stdTimeFunctions.isoTime,
   };
-  return stream ? pino(settings, stream) : pino(settings);
+  const logger = pino(settings, stream);
+  return options.process === undefined ? logger : logger.child({ process: options.process });
 }
 
 /** A Redis error carries the whole command, a script's text and arguments among it: payloads and answers. */

@@ -8,9 +8,14 @@ import type { ErrorCode, Reason } from '@sealpost/core';
 
 export type Role = 'api' | 'worker';
 
-export type MetricSpec = {
+/**
+ * How the processes under one parent tell a gauge as one (prom-client's aggregators; counters and histograms are added up):
+ * `sum`, or the worst (`max`), or, where all tell the same or the parent knows it best, the `first` that tells it.
+ */
+export type Together = 'sum' | 'max' | 'first';
+
+export type MetricSpec = ({ type: 'counter' | 'histogram' } | { type: 'gauge'; together: Together }) & {
   name: string;
-  type: 'counter' | 'gauge' | 'histogram';
   help: string;
   labels: readonly string[];
   /** Upper bounds of a histogram's buckets. */
@@ -164,6 +169,7 @@ export const METRICS = {
   deliveriesOpen: {
     name: 'sealpost_deliveries_open',
     type: 'gauge',
+    together: 'first',
     help: 'Deliveries that have not ended, by status (pending, retrying). Of all of Redis.',
     labels: ['status'],
     of: BOTH,
@@ -171,20 +177,23 @@ export const METRICS = {
   deliveriesInFlight: {
     name: 'sealpost_deliveries_in_flight',
     type: 'gauge',
-    help: 'POSTs that are under way, of this process.',
+    together: 'sum',
+    help: 'POSTs that are under way, of this process, or of all under its parent.',
     labels: [],
     of: WORKER,
   },
   deliveriesDetached: {
     name: 'sealpost_deliveries_detached',
     type: 'gauge',
-    help: 'POSTs under way that have given up their slot because they last, of this process.',
+    together: 'max',
+    help: 'POSTs under way that have given up their slot because they last, of this process, or of that which has most under its parent.',
     labels: [],
     of: WORKER,
   },
   queueJobs: {
     name: 'sealpost_queue_jobs',
     type: 'gauge',
+    together: 'first',
     help: "Jobs in BullMQ's queues, by state (waiting, active, delayed). Of all of Redis.",
     labels: ['state'],
     of: BOTH,
@@ -192,6 +201,7 @@ export const METRICS = {
   oldestOpen: {
     name: 'sealpost_oldest_open_seconds',
     type: 'gauge',
+    together: 'first',
     help: 'Time since the oldest open delivery could first have been sent; 0: there is none. Of all of Redis.',
     labels: [],
     of: BOTH,
@@ -199,6 +209,7 @@ export const METRICS = {
   oldestReady: {
     name: 'sealpost_oldest_ready_seconds',
     type: 'gauge',
+    together: 'first',
     help: 'Time that the oldest delivery has waited which its lane lets go: that is, for a slot. 0: there is none. Of all of Redis.',
     labels: [],
     of: BOTH,
@@ -206,6 +217,7 @@ export const METRICS = {
   lanesClosed: {
     name: 'sealpost_lanes_closed',
     type: 'gauge',
+    together: 'first',
     help: 'Lanes that are closed, because their receivers fail. Of all of Redis.',
     labels: [],
     of: BOTH,
@@ -213,6 +225,7 @@ export const METRICS = {
   outboxEntries: {
     name: 'sealpost_outbox_entries',
     type: 'gauge',
+    together: 'first',
     help: 'Operational events that have yet to be published. Of all of Redis.',
     labels: [],
     of: BOTH,
@@ -220,6 +233,7 @@ export const METRICS = {
   workerSlots: {
     name: 'sealpost_worker_slots',
     type: 'gauge',
+    together: 'first',
     help: 'Slots of all live workers. Of all of Redis.',
     labels: [],
     of: BOTH,
@@ -227,6 +241,7 @@ export const METRICS = {
   eventLoopLag: {
     name: 'sealpost_event_loop_lag_seconds',
     type: 'gauge',
+    together: 'max',
     help: 'The longest that the event loop was held up since this was last read.',
     labels: [],
     of: BOTH,
@@ -234,6 +249,7 @@ export const METRICS = {
   redisRoundTrip: {
     name: 'sealpost_redis_round_trip_seconds',
     type: 'gauge',
+    together: 'max',
     help: 'Time that the last look at Redis took for one command.',
     labels: [],
     of: BOTH,
@@ -241,6 +257,7 @@ export const METRICS = {
   redisMemoryUsed: {
     name: 'sealpost_redis_memory_used_bytes',
     type: 'gauge',
+    together: 'first',
     help: 'Memory that Redis uses. Of all of Redis.',
     labels: [],
     of: BOTH,
@@ -248,6 +265,7 @@ export const METRICS = {
   redisMemoryLimit: {
     name: 'sealpost_redis_memory_limit_bytes',
     type: 'gauge',
+    together: 'first',
     help: "Redis' maxmemory; 0: none. Of all of Redis.",
     labels: [],
     of: BOTH,
@@ -255,7 +273,23 @@ export const METRICS = {
   ready: {
     name: 'sealpost_up_ready',
     type: 'gauge',
+    together: 'first',
     help: '1 if this process is ready, as /readyz says, else 0.',
+    labels: [],
+    of: BOTH,
+  },
+  processes: {
+    name: 'sealpost_processes',
+    type: 'gauge',
+    together: 'sum',
+    help: 'Processes that do this work: 1, or how many of API_PROCESSES or WORKER_PROCESSES run and have answered.',
+    labels: [],
+    of: BOTH,
+  },
+  processDeaths: {
+    name: 'sealpost_process_deaths_total',
+    type: 'counter',
+    help: 'Processes under this parent that died, or hung and were ended, and were started again.',
     labels: [],
     of: BOTH,
   },
@@ -269,6 +303,9 @@ export const METRICS = {
 } as const satisfies Record<string, MetricSpec>;
 
 export type MetricKey = keyof typeof METRICS;
+
+/** What the parent of several processes tells itself. */
+export const OF_PARENT = ['ready', 'eventLoopLag', 'processDeaths'] as const satisfies readonly MetricKey[];
 
 /** Before the names of what is told of the process itself (prom-client's default metrics). */
 export const PROCESS_PREFIX = 'sealpost_';

@@ -20,7 +20,14 @@ export type Otel = {
   shutdown(): Promise<void>;
 };
 
-type Options = { role: Role; version: string; logger: Logger; metrics: Metrics<Role> };
+type Options = {
+  role: Role;
+  version: string;
+  logger: Logger;
+  metrics: Metrics<Role>;
+  /** Which of several processes under one parent. */
+  process: number | undefined;
+};
 type Shutdown = () => Promise<void>;
 
 /**
@@ -106,7 +113,7 @@ async function startMetrics(
 }
 
 /** What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say goes over what we say. */
-async function describeProcess({ role, version }: Options): Promise<Resource> {
+async function describeProcess({ role, version, process }: Options): Promise<Resource> {
   const { defaultResource, detectResources, envDetector, resourceFromAttributes } = await import(
     '@opentelemetry/resources'
   );
@@ -115,9 +122,12 @@ async function describeProcess({ role, version }: Options): Promise<Resource> {
     [ATTRIBUTE.serviceVersion]: version,
     [ATTRIBUTE.serviceInstanceId]: randomUUID(),
   });
-  return defaultResource()
-    .merge(own)
-    .merge(detectResources({ detectors: [envDetector] }));
+  const said = detectResources({ detectors: [envDetector] });
+  const resource = defaultResource().merge(own).merge(said);
+  const instance = said.attributes[ATTRIBUTE.serviceInstanceId];
+  if (instance === undefined || process === undefined) return resource;
+  // Under one name, the metrics of all that were given it would be one process's whose counters jump to and fro.
+  return resource.merge(resourceFromAttributes({ [ATTRIBUTE.serviceInstanceId]: `${instance}-${process}` }));
 }
 
 /** The SDK's own trouble, as when the collector is away, into our log: now and then, since it goes on. */

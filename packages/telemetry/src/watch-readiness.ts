@@ -1,6 +1,5 @@
-import type { Role } from './metrics.ts';
 import { afterPatience } from './patience.ts';
-import type { Metrics } from './registry.ts';
+import type { ParentMetrics } from './registry.ts';
 
 /**
  * Sets `sealpost_up_ready` when metrics are read. Who cannot say within a second whether it is ready is not: a Redis that
@@ -8,7 +7,7 @@ import type { Metrics } from './registry.ts';
  * @param notReady undefined: ready; else why not
  */
 export function watchReadiness(
-  { beforeRead, instruments }: Pick<Metrics<Role>, 'instruments' | 'beforeRead'>,
+  { beforeRead, instruments }: Pick<ParentMetrics, 'instruments' | 'beforeRead'>,
   notReady: () => Promise<string | undefined>,
 ): void {
   beforeRead(async () => {

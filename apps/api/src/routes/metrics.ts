@@ -1,4 +1,3 @@
-import type { Metrics } from '@sealpost/telemetry';
 import { defineRoute, type Route } from '../http/route.ts';
 
 const OPEN = {
@@ -6,20 +5,24 @@ const OPEN = {
 };
 const TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** What this process, and Redis, are doing, for Prometheus. */
-export function metricsRoutes(metrics: Pick<Metrics<'api'>, 'text'>, open: boolean): Route[] {
+/**
+ * What this API, of as many processes as it may be, and Redis are doing, for Prometheus.
+ * @param read them, as text
+ */
+export function metricsRoutes(read: () => Promise<string>, open: boolean): Route[] {
   return [
     defineRoute({
       method: 'get',
       path: '/metrics',
       tag: 'Health',
-      summary: 'Metrics of this process and of Redis, for Prometheus',
+      summary: 'Metrics of this API and of Redis, for Prometheus',
       description:
-        "In Prometheus' text format 0.0.4. Each process tells its own: ask every API and every worker.",
+        "In Prometheus' text format 0.0.4. Each API and each worker tells its own: ask all of them. One that runs several " +
+        'processes tells them together.',
       access: open ? OPEN : 'operator',
       answers: { 200: { description: 'The metrics.' } },
       handle: async ({ response }) => {
-        const text = await metrics.text();
+        const text = await read();
         response.setHeader('content-type', TEXT);
         response.end(text);
         return { status: 200 };

@@ -1,0 +1,206 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterEach, expect, it, vi } from 'vitest';
+import type { Patience } from './supervisor.ts';
+
+// A busy machine starts processes slowly; all else is waited for.
+vi.setConfig({ testTimeout: 30_000 });
+
+const APP = join(import.meta.dirname, '..', 'testing', 'app.ts');
+
+/** testing/app.ts as real processes, and all that they say. */
+class App {
+  readonly parent: ChildProcess;
+  readonly ended: Promise<unknown[]>;
+  readonly lines: string[] = [];
+  #heard: () => void = () => {};
+
+  constructor(count: number, behaviour = 'works', patience: Partial<Patience> = {}, file = '') {
+    this.parent = spawn(process.execPath, [APP, String(count), behaviour, JSON.stringify(patience), file]);
+    // Not 'close': that waits for whoever holds its output, which is what some tests are about.
+    this.ended = once(this.parent, 'exit');
+    for (const stream of [this.parent.stdout!, this.parent.stderr!])
+      createInterface(stream).on('line', (line) => {
+        this.lines.push(line);
+        this.#heard();
+      });
+  }
+
+  /** Every line that was logged with this message. */
+  logged(message: string): { pid: number; process: number; child: number; why?: string }[] {
+    return this.lines.flatMap((line) => {
+      const parsed = line.startsWith('{') ? JSON.parse(line) : {};
+      return parsed.msg === message ? [parsed] : [];
+    });
+  }
+
+  /** Resolves as soon as `holds`, looked at with each line. */
+  until(holds: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      this.#heard = () => holds() && resolve();
+      this.#heard();
+    });
+  }
+
+  untilLogged(message: string, times = 1): Promise<void> {
+    return this.until(() => this.logged(message).length >= times);
+  }
+
+  async ask(what: 'ready' | 'metrics'): Promise<string> {
+    const answers = () => this.lines.filter((line) => line.startsWith(`{"asked":"${what}"`));
+    const before = answers().length;
+    this.parent.stdin!.write(`${what}\n`);
+    await this.until(() => answers().length > before);
+    return JSON.parse(answers().at(-1)!).answer;
+  }
+
+  get children(): number[] {
+    return this.logged('process started').map(({ child }) => child);
+  }
+}
+
+const apps: App[] = [];
+function start(...args: ConstructorParameters<typeof App>): App {
+  const app = new App(...args);
+  apps.push(app);
+  return app;
+}
+
+afterEach(() => {
+  for (const { parent, children } of apps.splice(0))
+    for (const pid of [parent.pid!, ...children]) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function untilGone(pids: number[]): Promise<void> {
+  while (pids.some(isAlive)) await new Promise((resolve) => setImmediate(resolve));
+}
+
+it('a process that cannot start ends the others, which drain, and its reason is told once', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sealpost-'));
+  const app = start(2, 'second-fails', {}, join(folder, 'works'));
+  expect(await app.ended).toEqual([1, null]);
+  expect(app.lines.filter((line) => line.includes('cannot start'))).toEqual(['cannot start: Redis says no']);
+  expect(app.logged('works')).toHaveLength(1);
+  expect(app.logged('drained')).toHaveLength(1);
+  await untilGone(app.children);
+  rmSync(folder, { recursive: true });
+});
+
+it('a process that hangs is ended, and another one takes its place and its number', async () => {
+  const app = start(2, 'works', { lookMs: 50, looks: 4, readyMs: 100 });
+  await app.untilLogged('all ready');
+  const [, second] = app.children;
+  process.kill(second!, 'SIGSTOP');
+  await app.untilLogged('a process hangs; it is ended');
+  await app.untilLogged('works', 3);
+  expect(app.logged('a process died; it is started again')).toMatchObject([{ process: 2, child: second }]);
+  expect(app.logged('works').at(-1)).toMatchObject({ process: 2, pid: app.children[2] });
+  await app.until(() => app.logged('process started').length === 3);
+  expect(await app.ask('ready')).toBe('ready');
+});
+
+it('one that does not drain is ended, and the parent ends as told', async () => {
+  const app = start(2, 'never-drains', { drainMs: 300 });
+  await app.untilLogged('all ready');
+  process.kill(app.children[0]!, 'SIGSTOP');
+  app.parent.kill('SIGTERM');
+  expect(await app.ended).toEqual([0, null]);
+  expect(app.logged('not all processes drained in time; these are ended')).toHaveLength(1);
+  await untilGone(app.children);
+});
+
+it('a second signal ends all at once', async () => {
+  const app = start(2, 'never-drains');
+  await app.untilLogged('all ready');
+  app.parent.kill('SIGTERM');
+  await app.untilLogged('draining', 2);
+  app.parent.kill('SIGTERM');
+  expect(await app.ended).toEqual([1, null]);
+  await untilGone(app.children);
+});
+
+it('all end when the parent is killed', async () => {
+  const app = start(3);
+  await app.untilLogged('all ready');
+  app.parent.kill('SIGKILL');
+  await app.ended;
+  await untilGone(app.children);
+});
+
+it('go on when nobody reads what they print, and nobody writes to them', async () => {
+  const app = start(2);
+  await app.untilLogged('all ready');
+  const { stdin, stdout, stderr } = app.parent;
+  for (const stream of [stdin!, stdout!, stderr!]) stream.destroy();
+  const [first, second] = app.children;
+  process.kill(first!, 'SIGKILL');
+  await untilGone([first!]);
+  expect(isAlive(second!)).toBe(true);
+  app.parent.kill('SIGTERM');
+  expect(await app.ended).toEqual([0, null]);
+  await untilGone([second!]);
+});
+
+it('lines of several processes are whole, however many there are at once', async () => {
+  // A pipe, as in a container (Node itself gives its children sockets, which keep what is written together), and a reader
+  // that is slower than they are, so that it is full.
+  const shell = spawn('sh', [
+    '-c',
+    '"$0" "$@" | dd bs=64 status=none',
+    process.execPath,
+    APP,
+    '3',
+    'chatters',
+    '{}',
+    '',
+  ]);
+  const lines: string[] = [];
+  // Each process is started, chatters, works; then all are ready.
+  for await (const line of createInterface(shell.stdout)) if (lines.push(line) === 3 * 5002 + 1) break;
+  process.kill(Number(/"pid":(\d+)/.exec(lines[0]!)![1]), 'SIGKILL');
+  expect(lines.filter((line) => !isWhole(line))).toEqual([]);
+});
+
+function isWhole(line: string): boolean {
+  try {
+    return typeof JSON.parse(line) === 'object';
+  } catch {
+    return false;
+  }
+}
+
+it('what a killed process has counted stays in the sum, and what it is does not', async () => {
+  const app = start(3);
+  await app.untilLogged('all ready');
+  const read = async () => {
+    const text = await app.ask('metrics');
+    const of = (name: string) =>
+      Number(new RegExp(`^sealpost_${name}(?:{[^}]*})? (.+)$`, 'm').exec(text)?.[1]);
+    return { retries: of('retries_total'), processes: of('processes'), deaths: of('process_deaths_total') };
+  };
+  expect(await read()).toEqual({ retries: 1 + 2 + 3, processes: 3, deaths: 0 });
+  process.kill(app.children[2]!, 'SIGKILL');
+  await app.untilLogged('a process died; it is started again');
+  const { retries, processes, deaths } = await read();
+  expect(deaths).toBe(1);
+  // It may be back by now, and has counted 3 again.
+  expect(retries).toBe(1 + 2 + 3 + 3 * (processes - 2));
+  await app.untilLogged('works', 4);
+  expect(await read()).toEqual({ retries: 1 + 2 + 3 + 3, processes: 3, deaths: 1 });
+  process.kill(app.children[0]!, 'SIGSTOP');
+  expect(await read()).toEqual({ retries: 1 + 2 + 3 + 3, processes: 2, deaths: 1 });
+  expect(await app.ask('ready')).toBe('process 1 does not answer');
+});

@@ -1,0 +1,44 @@
+import fs from 'node:fs';
+import { pino } from 'pino';
+
+/** Bytes that stay together when they are written to a pipe at once: PIPE_BUF of pipe(7). */
+const TOGETHER = 4096;
+
+/**
+ * What pino writes to standard output with: in the background, and what is left when the process exits.
+ * @param isShared with other processes: their lines must not end up within ours, so no more is written at once than is kept
+ *   together. (A single line that is longer can still be torn, by a reader that is too slow.)
+ */
+export function standardOutput(isShared: boolean): ReturnType<typeof pino.destination> {
+  const stream = pino.destination({
+    dest: process.stdout.fd ?? 1,
+    minLength: 0,
+    ...(isShared ? { maxWrite: TOGETHER } : {}),
+  });
+  const flushSync = stream.flushSync.bind(stream);
+  stream.flushSync = () => withoutEndlessRetries(flushSync);
+  return stream;
+}
+
+/**
+ * sonic-boom (4.2.1) writes what is left again and again, whatever the error: a process whose log nobody reads any more
+ * would never exit. Only what may pass (EAGAIN, EBUSY) is for it to try again; the rest of the log has nowhere to go.
+ */
+function withoutEndlessRetries(flushSync: () => void): void {
+  const { writeSync } = fs;
+  // It has no way in but this. Nothing else runs meanwhile.
+  fs.writeSync = ((fd: number, text: string | Buffer, ...rest: []) => {
+    try {
+      return writeSync(fd, text as string, ...rest);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EAGAIN' || code === 'EBUSY') throw error;
+      return Buffer.byteLength(text);
+    }
+  }) as typeof writeSync;
+  try {
+    flushSync();
+  } finally {
+    fs.writeSync = writeSync;
+  }
+}
