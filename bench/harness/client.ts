@@ -22,7 +22,7 @@ export class Client {
     this.#key = key;
   }
 
-  send(method: string, path: string, body?: string): Promise<Answer> {
+  send(method: string, path: string, body?: string, contentType = 'application/json'): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const outgoing = request(
         {
@@ -35,7 +35,7 @@ export class Client {
             authorization: `Bearer ${this.#key}`,
             ...(body === undefined
               ? {}
-              : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+              : { 'content-type': contentType, 'content-length': Buffer.byteLength(body) }),
           },
         },
         (response) => {

@@ -1,0 +1,72 @@
+import { percentile } from '../harness/statistics.ts';
+
+/** What an operation took in one round, by process, and operations a second. */
+export type Sample = {
+  /** µs. */
+  cpu: Record<string, number>;
+  /** In user mode. */
+  instructions?: Record<string, number>;
+  perSecond: number;
+};
+
+/** One thing that is measured, a round at a time. */
+export type Case = { name: string; run: () => Promise<Sample> };
+
+/** All rounds of one thing. */
+export type Measured = {
+  cpu: Record<string, Figure>;
+  instructions: Record<string, Figure>;
+  perSecond: Figure;
+};
+/** What is told, and the rounds that it comes from. */
+export type Figure = { value: number; median: number; rounds: number[] };
+
+export type Rounds = {
+  rounds: number;
+  /** Rounds before, which do not count: until the code is compiled. */
+  warmUp: number;
+  /** After each, from 1 − `warmUp`; false: no more. */
+  onRound: (round: number) => boolean;
+};
+
+const CALM = 0.2;
+
+/**
+ * Measures all in turns, so that what else the machine does meets all alike; each has each place in the order as often.
+ */
+export async function inTurns(
+  cases: Case[],
+  { rounds, warmUp, onRound }: Rounds,
+): Promise<Record<string, Measured>> {
+  const samples = new Map<string, Sample[]>(cases.map(({ name }) => [name, []]));
+  for (let round = 1 - warmUp; round <= rounds; round += 1) {
+    const first = (round + warmUp) % cases.length;
+    for (const { name, run } of [...cases.slice(first), ...cases.slice(0, first)]) {
+      const sample = await run();
+      if (round > 0) samples.get(name)!.push(sample);
+    }
+    if (!onRound(round)) break;
+  }
+  return Object.fromEntries([...samples].map(([name, all]) => [name, summarize(all)]));
+}
+
+function summarize(samples: Sample[]): Measured {
+  const perSecond = samples.map((sample) => sample.perSecond);
+  return {
+    cpu: byProcess(samples.map(({ cpu }) => cpu)),
+    instructions: byProcess(samples.map(({ instructions = {} }) => instructions)),
+    perSecond: figure(perSecond, 1 - CALM),
+  };
+}
+
+function byProcess(rounds: Record<string, number>[]): Record<string, Figure> {
+  const names = Object.keys(rounds[0] ?? {});
+  const of = (name: string) => rounds.map((round) => round[name]!);
+  return Object.fromEntries(names.map((name) => [name, figure(of(name), CALM)]));
+}
+
+/** The second best of ten rounds: a busy machine only ever adds (caches, cores that share a unit). */
+function figure(rounds: number[], share: number): Figure {
+  const sorted = rounds.toSorted((a, b) => a - b);
+  return { value: percentile(sorted, share), median: percentile(sorted, 0.5), rounds };
+}

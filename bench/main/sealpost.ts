@@ -1,0 +1,113 @@
+import type { Redis } from 'ioredis';
+import type { Client } from '../harness/client.ts';
+import { inParallel } from '../harness/in-parallel.ts';
+import { type Published, publishBatches, publishNdjson, publishOne } from '../harness/publish.ts';
+import type { Behaviour, ReceiverGroup, Receivers } from '../harness/receivers.ts';
+import { Stack } from '../harness/stack.ts';
+import { Arrivals, type Pids, type System, type Target } from './system.ts';
+
+export type HttpClientName = 'got' | 'undici';
+export type SealpostOptions = { root: string; http: HttpClientName; receivers: Receivers; slots: number };
+
+export type AppOptions = {
+  endpoints: number;
+  /** Deliveries of an event: 1 (each endpoint has a type of its own; the default), or all of the endpoints. */
+  fanOut?: 'one' | 'all';
+  behaviour?: Behaviour;
+  keepIds?: boolean;
+  /** Settings of the app. */
+  settings?: object;
+};
+
+/** A whole Sealpost, with a worker that posts by one of the HTTP clients. */
+export class Sealpost implements System {
+  readonly queue = '{sp:0}:deliveries-0';
+  readonly stack: Stack;
+  readonly name: string;
+  readonly #receivers: Receivers;
+
+  private constructor(name: string, stack: Stack, receivers: Receivers) {
+    this.name = name;
+    this.stack = stack;
+    this.#receivers = receivers;
+  }
+
+  /** @param name of its receivers, in the process that all share */
+  static async start(name: string, { root, http, receivers, slots }: SealpostOptions): Promise<Sealpost> {
+    const stack = await Stack.start({ root, receivers, slots, env: { HTTP_CLIENT: http } });
+    return new Sealpost(name, stack, receivers);
+  }
+
+  get redis(): Redis {
+    return this.stack.redis;
+  }
+
+  get pids(): Pids {
+    const { apiPid, redisPid, workers } = this.stack;
+    return { api: apiPid, redis: redisPid, worker: workers[0]!.pid! };
+  }
+
+  async app(name: string, options: AppOptions): Promise<App> {
+    const { endpoints, fanOut = 'one', behaviour = { answer: 200 }, keepIds = false, settings } = options;
+    const { client } = this.stack;
+    const arrivals = new Arrivals();
+    const group = await this.#receivers.add(`${this.name}-${name}`, behaviour, {
+      keepIds,
+      onSucceeded: arrivals.set,
+    });
+    await client.app(name, settings);
+    const ids: string[] = [];
+    await inParallel(endpoints, 4, async (i) => {
+      const types = fanOut === 'one' ? { event_types: [`kind.${i}`] } : {};
+      ids[i] = await client.endpoint(name, { url: group.url(i), ...types });
+    });
+    return new App(this, name, ids, group, arrivals);
+  }
+
+  stop(): Promise<void> {
+    return this.stack.stop();
+  }
+}
+
+/** An app with its endpoints, to publish in. */
+export class App implements Target {
+  readonly system: Sealpost;
+  readonly name: string;
+  readonly endpoints: string[];
+  readonly group: ReceiverGroup;
+  readonly arrivals: Arrivals;
+
+  constructor(system: Sealpost, name: string, endpoints: string[], group: ReceiverGroup, arrivals: Arrivals) {
+    this.system = system;
+    this.name = name;
+    this.endpoints = endpoints;
+    this.group = group;
+    this.arrivals = arrivals;
+  }
+
+  /** Each for another endpoint, in turn. */
+  readonly typeOf = (n: number): string => `kind.${n % this.endpoints.length}`;
+
+  publish(n: number): Promise<Published> {
+    return publishOne(this.#client, this.name, this.typeOf(n), n);
+  }
+
+  /** One batch after the other. */
+  publishBatches(count: number, perCall: number): Promise<void> {
+    return publishBatches(this.#client, this.name, this.typeOf, count, perCall);
+  }
+
+  publishNdjson(count: number): Promise<void> {
+    return publishNdjson(this.#client, this.name, this.typeOf, count);
+  }
+
+  async eachEndpoint(action: 'pause' | 'resume'): Promise<void> {
+    for (const id of this.endpoints) {
+      await this.#client.must('POST', `/v1/apps/${this.name}/endpoints/${id}/${action}`);
+    }
+  }
+
+  get #client(): Client {
+    return this.system.stack.client;
+  }
+}
