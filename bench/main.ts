@@ -4,10 +4,14 @@ import { runMain } from '@sealpost/scripts/launcher-error';
 import { canCountInstructions } from './harness/instructions.ts';
 import { writeFigures } from './harness/machine.ts';
 import { Receivers } from './harness/receivers.ts';
-import { n, say, table } from './harness/report.ts';
-import { PARTS, plan } from './main/plan.ts';
-import { type Case, inTurns } from './main/rounds.ts';
+import { n, say } from './harness/report.ts';
+import { type Latency, latencyAt } from './main/latency.ts';
+import { measureBytes } from './main/memory.ts';
+import { PARTS, type Planned, plan } from './main/plan.ts';
+import { type Case, inTurns, type Measured } from './main/rounds.ts';
+import { type Results, show } from './main/show.ts';
 import { Systems } from './main/systems.ts';
+import { judge } from './main/targets.ts';
 
 const USAGE = `What an event costs Sealpost, and what it would cost the least that the same packages can do.
 
@@ -17,7 +21,8 @@ const USAGE = `What an event costs Sealpost, and what it would cost the least th
   --short         small and few rounds, to see that it works
   --rounds        at most so many count (8); of ten rounds the second best is told
   --deliveries    of each round (1500)
-  --json          where the figures go (bench-results.json)
+  --json          where the figures go (bench-results.json, which git ignores)
+  --markdown      prints the tables in Markdown
   --root          measures the Sealpost in this folder (with its node_modules) instead of this one
   --base          measures the Sealpost in this folder as well, in turns with it
   --instructions  counts the instructions as well, with perf; other work on the machine hardly changes them
@@ -25,8 +30,8 @@ const USAGE = `What an event costs Sealpost, and what it would cost the least th
   BENCH_LOGS=1 shows what the processes log. Only the figures of an otherwise idle machine mean something.
 `;
 
-/** Rounds end then, s, that all stay under five minutes. */
-const BUDGET = 150;
+/** No more rounds after this, so that everything is done within five minutes. */
+const BUDGET_S = 140;
 
 const { values } = parseArgs({
   options: {
@@ -38,6 +43,7 @@ const { values } = parseArgs({
     root: { type: 'string', default: join(import.meta.dirname, '..') },
     base: { type: 'string' },
     instructions: { type: 'boolean', default: false },
+    markdown: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
@@ -57,48 +63,69 @@ if (values.instructions && !canCountInstructions()) {
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 await runMain(async () => {
+  const root = resolve(values.root);
   const systems = new Systems(new Receivers());
-  const chosen = plan(systems, {
-    root: resolve(values.root),
+  const planned = plan(systems, {
+    root,
     base: values.base && resolve(values.base),
     deliveries,
     manyEndpoints: short ? 200 : 10_000,
     instructions: values.instructions,
-  }).filter((planned) => planned.parts.some((part) => parts.has(part)));
+  }).filter((one) => one.parts.some((part) => parts.has(part)));
+  const measured = await measureInTurns(planned, systems);
+  const latency = parts.has('latency') ? await latencies(systems, root, measured) : {};
+  const bytes = parts.has('memory')
+    ? await measureBytes(await systems.sealpost('Sealpost', root, 'undici'), short ? 2000 : 20_000)
+    : undefined;
+  const results: Results = { measured, latency, bytes, resident: await systems.resident() };
+  show(planned, results, { markdown: values.markdown });
+  await writeFigures(values.json, root, { rounds, deliveries, ...results, targets: judge(results) });
+  say(`All figures are in ${values.json}.`);
+  await systems.stop();
+});
+process.exit(); // after an error something may still hold it
+
+/** Says what else the machine did meanwhile: figures that were measured beside others' work mean little. */
+async function measureInTurns(planned: Planned[], systems: Systems): Promise<Record<string, Measured>> {
   const cases: Case[] = [];
-  for (const { key, label, setUp } of chosen) {
+  for (const { key, label, setUp } of planned) {
     cases.push({ name: key, run: await setUp() });
     say(`ready: ${label}`);
   }
+  if (cases.length === 0) return {};
   const start = performance.now();
+  const before = await systems.machineSeconds();
   const measured = await inTurns(cases, {
     rounds,
     warmUp: short ? 1 : 3,
     onRound: (round) => {
       say(round > 0 ? `round ${round} of ${rounds}` : 'warming up');
-      return (performance.now() - start) / 1000 < BUDGET;
+      return (performance.now() - start) / 1000 < BUDGET_S;
     },
   });
-  table(
-    ['CPU µs a delivery', 'API', 'worker', 'Redis', 'client', 'a second'],
-    chosen.map(({ key, label }) => [
-      label,
-      ...['api', 'worker', 'redis', 'client'].map((name) => measured[key]?.cpu[name]?.value.toFixed(0) ?? ''),
-      n(measured[key]!.perSecond.value),
-    ]),
-  );
-  if (values.instructions)
-    table(
-      ['1,000 instructions a delivery', 'API', 'worker', 'Redis'],
-      chosen.map(({ key, label }) => [
-        label,
-        ...['api', 'worker', 'redis'].map((name) => {
-          const count = measured[key]?.instructions[name]?.value;
-          return count === undefined ? '' : (count / 1000).toFixed(0);
-        }),
-      ]),
-    );
-  await writeFigures(values.json, values.root, { measured });
-  await systems.stop();
-});
-process.exit(); // after an error something may still hold it
+  const { all, ours } = await systems.machineSeconds();
+  const others = Math.max(0, all - before.all - (ours - before.ours));
+  const percent = (100 * others) / ((performance.now() - start) / 1000);
+  say(`Other processes of this machine took ${percent.toFixed(0)} % of a core meanwhile.`);
+  return measured;
+}
+
+/** By HTTP client, at each share of what it delivered at most. */
+async function latencies(
+  systems: Systems,
+  root: string,
+  measured: Record<string, Measured>,
+): Promise<Record<string, Latency[]>> {
+  const found: Record<string, Latency[]> = {};
+  for (const http of ['got', 'undici'] as const) {
+    const sealpost = await systems.sealpost('Sealpost', root, http);
+    const app = await systems.app(sealpost, 'latency', { endpoints: 10, keepIds: true });
+    const most = measured[`sealpost-single-${http}`]!.perSecond.value;
+    found[http] = [];
+    for (const share of [0.25, 0.5, 0.8]) {
+      found[http].push(await latencyAt(app, Math.floor(most * share), short ? 1 : 6));
+      say(`latency measured: ${http}, ${share * 100} % of ${n(most)} a second`);
+    }
+  }
+  return found;
+}
