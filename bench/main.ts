@@ -19,8 +19,8 @@ const USAGE = `What an event costs Sealpost, and what it would cost the least th
 
   --only          of ${PARTS.join(', ')} (default: all)
   --short         small and few rounds, to see that it works
-  --rounds        at most so many count (8); of ten rounds the second best is told
-  --deliveries    of each round (1500)
+  --rounds        at most so many count (10); of ten rounds the second best is told
+  --deliveries    of each round (1000)
   --json          where the figures go (bench-results.json, which git ignores)
   --markdown      prints the tables in Markdown
   --root          measures the Sealpost in this folder (with its node_modules) instead of this one
@@ -49,8 +49,8 @@ const { values } = parseArgs({
 });
 const { short } = values;
 const parts = new Set(values.only?.split(',') ?? PARTS);
-const rounds = Number(values.rounds ?? (short ? 1 : 8));
-const deliveries = Number(values.deliveries ?? (short ? 100 : 1500));
+const rounds = Number(values.rounds ?? (short ? 1 : 10));
+const deliveries = Number(values.deliveries ?? (short ? 100 : 1000));
 const sound = [...parts].every((part) => PARTS.includes(part)) && rounds > 0 && deliveries > 0;
 if (values.help || !sound) {
   console.log(USAGE);
@@ -98,10 +98,8 @@ async function measureInTurns(planned: Planned[], systems: Systems): Promise<Rec
   const measured = await inTurns(cases, {
     rounds,
     warmUp: short ? 1 : 3,
-    onRound: (round) => {
-      say(round > 0 ? `round ${round} of ${rounds}` : 'warming up');
-      return (performance.now() - start) / 1000 < BUDGET_S;
-    },
+    budget: BUDGET_S,
+    onRound: (round) => say(round > 0 ? `round ${round} of ${rounds}` : 'warming up'),
   });
   const { all, ours } = await systems.machineSeconds();
   const others = Math.max(0, all - before.all - (ours - before.ours));

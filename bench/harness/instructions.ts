@@ -39,9 +39,9 @@ export class InstructionCounter {
     await this.#tell('disable');
     this.#perf.kill('SIGINT'); // upon which it writes what it has counted
     await once(this.#perf, 'close');
-    const count = /^(\d+),/m.exec(this.#output);
-    if (!count) throw new Error(`perf counted nothing: ${this.#output}`);
-    return Number(count[1]);
+    const count = /^(\d+|<not counted>),/m.exec(this.#output)?.[1];
+    if (!count) throw new Error(`perf did not tell: ${this.#output}`);
+    return count === '<not counted>' ? 0 : Number(count); // a process that never ran
   }
 
   async #tell(command: string): Promise<void> {

@@ -116,7 +116,7 @@ class Planner {
         'endpoints',
         `${manyEndpoints.toLocaleString('en')} endpoints`,
         ['endpoints'],
-        { http: 'undici', name: 'many', options: { endpoints: manyEndpoints } },
+        { http: 'undici', name: 'many', options: { endpoints: manyEndpoints, apps: 10 } },
         (app) => this.#steady(app),
       ),
     ];

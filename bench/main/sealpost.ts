@@ -11,6 +11,8 @@ export type SealpostOptions = { root: string; http: HttpClientName; receivers: R
 
 export type AppOptions = {
   endpoints: number;
+  /** How many apps they are spread over: each endpoint makes its app's config longer to read. */
+  apps?: number;
   /** Deliveries of an event: 1 (each endpoint has a type of its own; the default), or all of the endpoints. */
   fanOut?: 'one' | 'all';
   behaviour?: Behaviour;
@@ -48,20 +50,23 @@ export class Sealpost implements System {
   }
 
   async app(name: string, options: AppOptions): Promise<App> {
-    const { endpoints, fanOut = 'one', behaviour = { answer: 200 }, keepIds = false, settings } = options;
+    const { endpoints, apps: spread = 1, fanOut = 'one', behaviour = { answer: 200 } } = options;
+    const { keepIds = false, settings } = options;
     const { client } = this.stack;
     const arrivals = new Arrivals();
     const group = await this.#receivers.add(`${this.name}-${name}`, behaviour, {
       keepIds,
       onSucceeded: arrivals.set,
     });
-    await client.app(name, settings);
+    const apps = Array.from({ length: spread }, (_, i) => (spread === 1 ? name : `${name}-${i}`));
+    for (const app of apps) await client.app(app, settings);
     const ids: string[] = [];
-    await inParallel(endpoints, 4, async (i) => {
+    // Of different apps at a time: those of one are written one after the other.
+    await inParallel(endpoints, spread, async (i) => {
       const types = fanOut === 'one' ? { event_types: [`kind.${i}`] } : {};
-      ids[i] = await client.endpoint(name, { url: group.url(i), ...types });
+      ids[i] = await client.endpoint(apps[i % spread]!, { url: group.url(i), ...types });
     });
-    return new App(this, name, ids, group, arrivals);
+    return new App(this, apps, ids, group, arrivals);
   }
 
   stop(): Promise<void> {
@@ -69,17 +74,23 @@ export class Sealpost implements System {
   }
 }
 
-/** An app with its endpoints, to publish in. */
+/** An app with its endpoints, to publish in; or several, whose endpoints go in turn. */
 export class App implements Target {
   readonly system: Sealpost;
-  readonly name: string;
+  readonly #apps: string[];
   readonly endpoints: string[];
   readonly group: ReceiverGroup;
   readonly arrivals: Arrivals;
 
-  constructor(system: Sealpost, name: string, endpoints: string[], group: ReceiverGroup, arrivals: Arrivals) {
+  constructor(
+    system: Sealpost,
+    apps: string[],
+    endpoints: string[],
+    group: ReceiverGroup,
+    arrivals: Arrivals,
+  ) {
     this.system = system;
-    this.name = name;
+    this.#apps = apps;
     this.endpoints = endpoints;
     this.group = group;
     this.arrivals = arrivals;
@@ -89,21 +100,22 @@ export class App implements Target {
   readonly typeOf = (n: number): string => `kind.${n % this.endpoints.length}`;
 
   publish(n: number): Promise<Published> {
-    return publishOne(this.#client, this.name, this.typeOf(n), n);
+    const app = (n % this.endpoints.length) % this.#apps.length;
+    return publishOne(this.#client, this.#apps[app]!, this.typeOf(n), n);
   }
 
-  /** One batch after the other. */
+  /** One batch after the other, in the first app. */
   publishBatches(count: number, perCall: number): Promise<void> {
-    return publishBatches(this.#client, this.name, this.typeOf, count, perCall);
+    return publishBatches(this.#client, this.#apps[0]!, this.typeOf, count, perCall);
   }
 
   publishNdjson(count: number): Promise<void> {
-    return publishNdjson(this.#client, this.name, this.typeOf, count);
+    return publishNdjson(this.#client, this.#apps[0]!, this.typeOf, count);
   }
 
   async eachEndpoint(action: 'pause' | 'resume'): Promise<void> {
     for (const id of this.endpoints) {
-      await this.#client.must('POST', `/v1/apps/${this.name}/endpoints/${id}/${action}`);
+      await this.#client.must('POST', `/v1/apps/${this.#apps[0]}/endpoints/${id}/${action}`);
     }
   }
 
