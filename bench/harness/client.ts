@@ -48,7 +48,12 @@ export class Client {
           );
         },
       );
-      outgoing.on('error', reject);
+      outgoing.on('error', (error: NodeJS.ErrnoException) => {
+        // The server had just closed a connection that was idle for long.
+        const isStale = outgoing.reusedSocket && error.code === 'ECONNRESET';
+        if (isStale) resolve(this.send(method, path, body, contentType));
+        else reject(error);
+      });
       outgoing.end(body);
     });
   }
