@@ -2,14 +2,15 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runMain } from '@sealpost/scripts/launcher-error';
 import { canCountInstructions } from './harness/instructions.ts';
-import { writeFigures } from './harness/machine.ts';
+import { machine, writeFigures } from './harness/machine.ts';
 import { Receivers } from './harness/receivers.ts';
-import { n, say } from './harness/report.ts';
+import { n, say, table } from './harness/report.ts';
+import { replaceFigures } from './main/docs.ts';
 import { type Latency, latencyAt } from './main/latency.ts';
 import { measureBytes } from './main/memory.ts';
 import { PARTS, type Planned, plan } from './main/plan.ts';
 import { type Case, inTurns, type Measured } from './main/rounds.ts';
-import { type Results, show } from './main/show.ts';
+import { asMarkdown, type Results, tablesOf } from './main/show.ts';
 import { Systems } from './main/systems.ts';
 import { judge } from './main/targets.ts';
 
@@ -22,7 +23,7 @@ const USAGE = `What an event costs Sealpost, and what it would cost the least th
   --rounds        at most so many count (10); of ten rounds the second best is told
   --deliveries    of each round (1000)
   --json          where the figures go (bench-results.json, which git ignores)
-  --markdown      prints the tables in Markdown
+  --docs          puts the tables into docs/benchmarks.md as well
   --root          measures the Sealpost in this folder (with its node_modules) instead of this one
   --base          measures the Sealpost in this folder as well, in turns with it
   --instructions  counts the instructions as well, with perf; other work on the machine hardly changes them
@@ -43,7 +44,7 @@ const { values } = parseArgs({
     root: { type: 'string', default: join(import.meta.dirname, '..') },
     base: { type: 'string' },
     instructions: { type: 'boolean', default: false },
-    markdown: { type: 'boolean', default: false },
+    docs: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
@@ -72,27 +73,35 @@ await runMain(async () => {
     manyEndpoints: short ? 200 : 10_000,
     instructions: values.instructions,
   }).filter((one) => one.parts.some((part) => parts.has(part)));
-  const measured = await measureInTurns(planned, systems);
+  const { measured, others } = await measureInTurns(planned, systems);
   const latency = parts.has('latency') ? await latencies(systems, root, measured) : {};
   const bytes = parts.has('memory')
     ? await measureBytes(await systems.sealpost('Sealpost', root, 'undici'), short ? 2000 : 20_000)
     : undefined;
   const results: Results = { measured, latency, bytes, resident: await systems.resident() };
-  show(planned, results, { markdown: values.markdown });
-  await writeFigures(values.json, root, { rounds, deliveries, ...results, targets: judge(results) });
+  const tables = tablesOf(planned, results);
+  for (const { head, rows } of tables) table(head, rows);
+  if (values.docs) {
+    const docs = join(root, 'docs', 'benchmarks.md');
+    await replaceFigures(docs, [describe(root, others), asMarkdown(tables)].join('\n\n'));
+  }
+  await writeFigures(values.json, root, { rounds, deliveries, others, ...results, targets: judge(results) });
   say(`All figures are in ${values.json}.`);
   await systems.stop();
 });
 process.exit(); // after an error something may still hold it
 
+/** `others`: cores that other processes took. */
+type InTurns = { measured: Record<string, Measured>; others: number };
+
 /** Says what else the machine did meanwhile: figures that were measured beside others' work mean little. */
-async function measureInTurns(planned: Planned[], systems: Systems): Promise<Record<string, Measured>> {
+async function measureInTurns(planned: Planned[], systems: Systems): Promise<InTurns> {
   const cases: Case[] = [];
   for (const { key, label, setUp } of planned) {
     cases.push({ name: key, run: await setUp() });
     say(`ready: ${label}`);
   }
-  if (cases.length === 0) return {};
+  if (cases.length === 0) return { measured: {}, others: 0 };
   const start = performance.now();
   const before = await systems.machineSeconds();
   const measured = await inTurns(cases, {
@@ -102,10 +111,23 @@ async function measureInTurns(planned: Planned[], systems: Systems): Promise<Rec
     onRound: (round) => say(round > 0 ? `round ${round} of ${rounds}` : 'warming up'),
   });
   const { all, ours } = await systems.machineSeconds();
-  const others = Math.max(0, all - before.all - (ours - before.ours));
-  const percent = (100 * others) / ((performance.now() - start) / 1000);
-  say(`Other processes of this machine took ${percent.toFixed(0)} % of a core meanwhile.`);
-  return measured;
+  const elapsed = (performance.now() - start) / 1000;
+  const others = Math.max(0, all - before.all - (ours - before.ours)) / elapsed;
+  say(`Other processes of this machine took ${percent(others)} of a core meanwhile.`);
+  return { measured, others };
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(0)} %`;
+}
+
+/** What the figures of the docs were measured on, and how. */
+function describe(root: string, others: number): string {
+  const { cpu, cores, node, commit } = machine(root);
+  return (
+    `Measured with \`npm run bench -- --docs\` at ${commit}: ${cores} cores of ${cpu}, Node ${node}, ${rounds} rounds of ` +
+    `${deliveries} deliveries. Other processes of the machine took ${percent(others)} of a core meanwhile.`
+  );
 }
 
 /** By HTTP client, at each share of what it delivered at most. */

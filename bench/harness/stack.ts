@@ -109,6 +109,12 @@ export class Stack {
     this.#processes.push(worker);
   }
 
+  /** API and workers end as they do when they are told to, in their own time. */
+  async drain(): Promise<void> {
+    const [, ...apps] = this.#processes;
+    await Promise.all(apps.map((child) => child.stop(30_000)));
+  }
+
   /** At once: what is under way is of no use to anyone. */
   async stop(): Promise<void> {
     this.client.close();

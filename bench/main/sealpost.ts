@@ -7,7 +7,14 @@ import { Stack } from '../harness/stack.ts';
 import { Arrivals, type Pids, type System, type Target } from './system.ts';
 
 export type HttpClientName = 'got' | 'undici';
-export type SealpostOptions = { root: string; http: HttpClientName; receivers: Receivers; slots: number };
+export type SealpostOptions = {
+  root: string;
+  http: HttpClientName;
+  receivers: Receivers;
+  slots: number;
+  /** Settings of its processes. */
+  env?: NodeJS.ProcessEnv;
+};
 
 export type AppOptions = {
   endpoints: number;
@@ -35,8 +42,9 @@ export class Sealpost implements System {
   }
 
   /** @param name of its receivers, in the process that all share */
-  static async start(name: string, { root, http, receivers, slots }: SealpostOptions): Promise<Sealpost> {
-    const stack = await Stack.start({ root, receivers, slots, env: { HTTP_CLIENT: http } });
+  static async start(name: string, options: SealpostOptions): Promise<Sealpost> {
+    const { root, http, receivers, slots, env } = options;
+    const stack = await Stack.start({ root, receivers, slots, env: { HTTP_CLIENT: http, ...env } });
     return new Sealpost(name, stack, receivers);
   }
 

@@ -1,11 +1,11 @@
-import { ms, n, table } from '../harness/report.ts';
+import { ms, n } from '../harness/report.ts';
 import type { Latency } from './latency.ts';
 import type { Bytes } from './memory.ts';
 import type { Planned } from './plan.ts';
 import type { Figure, Measured } from './rounds.ts';
 import { type Found, judge } from './targets.ts';
 
-type Table = { head: string[]; rows: string[][] };
+export type Table = { head: string[]; rows: string[][] };
 
 const PROCESSES = ['api', 'worker', 'redis', 'client'];
 const SHARES = ['a quarter', 'half', '80 %'];
@@ -13,23 +13,18 @@ const SHARES = ['a quarter', 'half', '80 %'];
 /** @param resident bytes that the processes of each system hold */
 export type Results = Found & { resident: Record<string, Record<string, number>> };
 
-/** Everything that was measured, as tables for a terminal or in Markdown. */
-export function show(planned: Planned[], results: Results, { markdown }: { markdown: boolean }): void {
+/** Everything that was measured. */
+export function tablesOf(planned: Planned[], results: Results): Table[] {
   const { measured, latency, bytes, resident } = results;
   const counted = Object.values(measured).some(({ instructions }) => 'api' in instructions);
-  const tables = [
+  return [
     costs('CPU µs a delivery', planned, measured, ({ cpu }) => cpu, true),
     ...(counted ? [costs('1,000 instructions a delivery', planned, measured, thousands, false)] : []),
     latencies(latency),
     ...(bytes ? [bytesTable(bytes)] : []),
     residents(resident),
     targets(results),
-  ];
-  for (const { head, rows } of tables) {
-    if (rows.length === 0) continue;
-    if (markdown) console.log(asMarkdown(head, rows));
-    else table(head, rows);
-  }
+  ].filter(({ rows }) => rows.length > 0);
 }
 
 function thousands({ instructions }: Measured): Record<string, Figure> {
@@ -98,7 +93,9 @@ function targets(results: Found): Table {
   return { head: ['target', 'bound', 'measured', ''], rows };
 }
 
-function asMarkdown(head: string[], rows: string[][]): string {
+export function asMarkdown(tables: Table[]): string {
   const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
-  return `\n${[line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')}`;
+  return tables
+    .map(({ head, rows }) => [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n'))
+    .join('\n\n');
 }
