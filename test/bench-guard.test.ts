@@ -4,26 +4,32 @@ import { type Costs, complaints, MARGIN } from '../bench/guard/compare.ts';
 import { Guard } from '../bench/guard/measure.ts';
 import { canCountInstructions } from '../bench/harness/instructions.ts';
 
+/** CPU time of other processes is read as Linux tells it. */
+const onLinux = process.platform === 'linux';
 /** Other work on the machine may spoil some rounds, but hardly all: before it complains, it measures again. */
 const TRIES = 3;
 
-let guard: Guard;
+let guard: Guard | undefined;
 
 beforeAll(async () => {
-  guard = await Guard.start({ instructions: canCountInstructions() });
+  if (onLinux) guard = await Guard.start({ instructions: canCountInstructions() });
 });
 
 afterAll(() => guard?.stop());
 
 // When this fails, something on the main path costs more than it did. If it has to: `npm run bench:baseline`.
-it('an event costs about what it did when the baseline was measured', { timeout: 180_000 }, async () => {
-  let worse: string[] = [];
-  for (let tries = 0; tries < TRIES; tries += 1) {
-    worse = complaints(baseline, await guard.measure());
-    if (worse.length === 0) break;
-  }
-  expect(worse).toEqual([]);
-});
+it.runIf(onLinux)(
+  'an event costs about what it did when the baseline was measured',
+  { timeout: 180_000 },
+  async () => {
+    let worse: string[] = [];
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      worse = complaints(baseline, await guard!.measure());
+      if (worse.length === 0) break;
+    }
+    expect(worse).toEqual([]);
+  },
+);
 
 const COSTS: Costs = {
   commands: { publish: { evalsha: 2, hget: 5 } },
