@@ -22,7 +22,7 @@ export class Client {
     this.#key = key;
   }
 
-  send(method: string, path: string, body?: string): Promise<Answer> {
+  send(method: string, path: string, body?: string, contentType = 'application/json'): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const outgoing = request(
         {
@@ -35,7 +35,7 @@ export class Client {
             authorization: `Bearer ${this.#key}`,
             ...(body === undefined
               ? {}
-              : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+              : { 'content-type': contentType, 'content-length': Buffer.byteLength(body) }),
           },
         },
         (response) => {
@@ -48,7 +48,12 @@ export class Client {
           );
         },
       );
-      outgoing.on('error', reject);
+      outgoing.on('error', (error: NodeJS.ErrnoException) => {
+        // The server had just closed a connection that was idle for long.
+        const isStale = outgoing.reusedSocket && error.code === 'ECONNRESET';
+        if (isStale) resolve(this.send(method, path, body, contentType));
+        else reject(error);
+      });
       outgoing.end(body);
     });
   }

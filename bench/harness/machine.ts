@@ -10,7 +10,16 @@ export async function writeFigures(file: string, root: string, figures: object):
   await writeFile(file, `${toJson({ ...machine(root), ...figures })}\n`);
 }
 
-function machine(root: string): object {
+export type Machine = {
+  date: string;
+  /** Undefined where the measured folder is no repository. */
+  commit: string | undefined;
+  node: string;
+  cores: number;
+  cpu: string | undefined;
+};
+
+export function machine(root: string): Machine {
   return {
     date: new Date().toISOString(),
     commit: commit(root),

@@ -14,23 +14,39 @@ export function payloadOf(n: number): object {
   return { order: n, state: 'paid', filler: FILLER };
 }
 
-/** Publishes `count` events of one type in batches, one call after the other. @throws Error if any is refused */
+/** Publishes `count` events in batches, one call after the other. @throws Error if any is refused */
 export async function publishBatches(
   client: Client,
   app: string,
-  type: string,
+  type: string | ((n: number) => string),
   count: number,
   perCall = BATCH,
 ): Promise<void> {
   for (let from = 0; from < count; from += perCall) {
     const size = Math.min(perCall, count - from);
-    const events = Array.from({ length: size }, (_, i) => eventText(type, from + i));
+    const typeOf = typeof type === 'string' ? () => type : type;
+    const events = Array.from({ length: size }, (_, i) => eventText(typeOf(from + i), from + i));
     const body = `{"events":[${events.join(',')}]}`;
     const answer = await client.send('POST', `/v1/apps/${app}/events/batch`, body);
     // Not parsed: a few hundred KB of JSON would hold up the clock of other requests.
     if (answer.status !== 202 || answer.text.includes('"problem"')) {
       throw new Error(`a batch was not taken: ${answer.status} ${answer.text.slice(0, 500)}`);
     }
+  }
+}
+
+/** Publishes `count` events as one stream of lines. @throws Error if any is refused */
+export async function publishNdjson(
+  client: Client,
+  app: string,
+  typeOf: (n: number) => string,
+  count: number,
+): Promise<void> {
+  const lines = Array.from({ length: count }, (_, n) => eventText(typeOf(n), n));
+  const path = `/v1/apps/${app}/events/batch`;
+  const answer = await client.send('POST', path, lines.join('\n'), 'application/x-ndjson');
+  if (answer.status >= 300 || answer.text.includes('"problem"')) {
+    throw new Error(`a stream was not taken: ${answer.status} ${answer.text.slice(0, 500)}`);
   }
 }
 

@@ -12,6 +12,8 @@ export type Behaviour = {
   answer: number | 'hang';
   /** How long the answer takes, ms. */
   delayMs?: number;
+  /** Of every `of` different `webhook-id`s, so many are answered with 500 when they come for the first time. */
+  failsFirst?: { count: number; of: number };
 };
 /** What came in, in order: an entry of each column for every request. */
 export type Arrivals = {
@@ -25,21 +27,31 @@ export type Arrivals = {
 };
 export type Counts = { arrived: number; open: number; mostOpen: number; succeeded: number };
 export type Call =
-  | { call: 'add'; group: string; behaviour: Behaviour; keepIds: boolean; origins: number }
+  | { call: 'add'; group: string; behaviour: Behaviour; keepIds: boolean; tells: boolean; origins: number }
   | { call: 'behave'; group: string; behaviour: Behaviour }
   | { call: 'counts'; group: string }
   | { call: 'forget'; group: string }
   | { call: 'arrivals'; group: string };
+/** Sent unasked by a group that tells: how many it has answered with 2xx so far. */
+export type Told = { group: string; succeeded: number };
+
+/** A load that waits for arrivals waits so much longer, ms; being told of each one would cost more than the rest. */
+const TELL_EVERY_MS = 2;
 
 class Group {
   behaviour: Behaviour;
   arrivals: Arrivals = { at: [], ids: [], open: [], succeeded: [] };
   counts: Counts = { arrived: 0, open: 0, mostOpen: 0, succeeded: 0 };
   readonly #keepIds: boolean;
+  readonly #tell: ((succeeded: number) => void) | undefined;
+  readonly #failed = new Set<string>();
+  #ids = 0;
+  #telling = false;
 
-  constructor(behaviour: Behaviour, keepIds: boolean) {
+  constructor(behaviour: Behaviour, keepIds: boolean, tell?: (succeeded: number) => void) {
     this.behaviour = behaviour;
     this.#keepIds = keepIds;
+    this.#tell = tell;
   }
 
   receive(request: IncomingMessage, response: ServerResponse): void {
@@ -53,10 +65,12 @@ class Group {
     if (this.#keepIds) arrivals.ids.push(String(request.headers['webhook-id']));
     response.once('close', () => {
       this.counts.open -= 1; // not those of above: they may have been forgotten
-      if (response.writableFinished && response.statusCode < 300) this.counts.succeeded += 1;
+      if (!response.writableFinished || response.statusCode >= 300) return;
+      this.counts.succeeded += 1;
+      this.#tellSoon();
     });
     request.resume();
-    request.once('end', () => this.#answer(response));
+    request.once('end', () => this.#answer(response, String(request.headers['webhook-id'])));
   }
 
   forget(): void {
@@ -64,12 +78,31 @@ class Group {
     this.counts = { arrived: 0, open: this.counts.open, mostOpen: this.counts.open, succeeded: 0 };
   }
 
-  #answer(response: ServerResponse): void {
+  #answer(response: ServerResponse, id: string): void {
     const { answer, delayMs = 0 } = this.behaviour;
     if (answer === 'hang') return;
-    const send = () => response.writeHead(answer, { 'content-length': 0 }).end();
+    const status = this.#failsNow(id) ? 500 : answer;
+    const send = () => response.writeHead(status, { 'content-length': 0 }).end();
     if (delayMs > 0) setTimeout(send, delayMs);
     else send();
+  }
+
+  #failsNow(id: string): boolean {
+    const { failsFirst } = this.behaviour;
+    if (!failsFirst || this.#failed.delete(id)) return false;
+    const fails = this.#ids % failsFirst.of < failsFirst.count;
+    this.#ids += 1;
+    if (fails) this.#failed.add(id);
+    return fails;
+  }
+
+  #tellSoon(): void {
+    if (!this.#tell || this.#telling) return;
+    this.#telling = true;
+    setTimeout(() => {
+      this.#telling = false;
+      this.#tell!(this.counts.succeeded);
+    }, TELL_EVERY_MS);
   }
 }
 
@@ -89,7 +122,9 @@ async function listen(): Promise<Server> {
 
 async function serve(call: Call): Promise<unknown> {
   if (call.call === 'add') {
-    groups.set(call.group, new Group(call.behaviour, call.keepIds));
+    const { group, behaviour, keepIds, tells } = call;
+    const tell = (succeeded: number) => void process.send?.({ group, succeeded } satisfies Told);
+    groups.set(group, new Group(behaviour, keepIds, tells ? tell : undefined));
     const servers = await Promise.all(Array.from({ length: call.origins }, listen));
     return servers.map((server) => (server.address() as AddressInfo).port);
   }

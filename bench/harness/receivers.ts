@@ -1,32 +1,44 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
-import type { Arrivals, Behaviour, Call, Counts } from './receiver-process.ts';
+import type { Arrivals, Behaviour, Call, Counts, Told } from './receiver-process.ts';
 
 export type { Arrivals, Behaviour, Counts };
 
+export type GroupOptions = {
+  keepIds?: boolean;
+  origins?: number;
+  onSucceeded?: (succeeded: number) => void;
+};
 type Answered = { nr: number; result: unknown };
 
 /** The process with all receivers, seen from the benchmark. */
 export class Receivers {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, (result: unknown) => void>();
+  readonly #listeners = new Map<string, (succeeded: number) => void>();
   #calls = 0;
 
   constructor() {
     this.#child = fork(join(import.meta.dirname, 'receiver-process.ts'), { serialization: 'advanced' });
-    this.#child.on('message', ({ nr, result }: Answered) => {
+    this.#child.on('message', (message: Answered | Told) => {
+      if ('group' in message) return this.#listeners.get(message.group)?.(message.succeeded);
+      const { nr, result } = message;
       this.#waiting.get(nr)?.(result);
       this.#waiting.delete(nr);
     });
   }
 
-  /** Receivers that behave, and are recorded, as one group; spread over this many ports, each an origin. */
+  /**
+   * Receivers that behave, and are recorded, as one group; spread over this many ports, each an origin.
+   * `onSucceeded` is called within milliseconds of changes, with how many requests have been answered with 2xx.
+   */
   async add(
     group: string,
     behaviour: Behaviour,
-    { keepIds = false, origins = 1 }: { keepIds?: boolean; origins?: number } = {},
+    { keepIds = false, origins = 1, onSucceeded }: GroupOptions = {},
   ): Promise<ReceiverGroup> {
-    const call: Call = { call: 'add', group, behaviour, keepIds, origins };
+    if (onSucceeded) this.#listeners.set(group, onSucceeded);
+    const call: Call = { call: 'add', group, behaviour, keepIds, tells: onSucceeded !== undefined, origins };
     return new ReceiverGroup(this, group, (await this.call(call)) as number[]);
   }
 

@@ -7,8 +7,9 @@ import { findRedisServer } from '@sealpost/scripts/find-redis';
 import { ManagedProcess } from '@sealpost/scripts/managed-process';
 import { anyFreePort } from '@sealpost/scripts/ports';
 import { runRedis } from '@sealpost/scripts/run-redis';
-import { describeDeath, untilReady } from '@sealpost/scripts/until-ready';
+import { untilReady } from '@sealpost/scripts/until-ready';
 import { Redis } from 'ioredis';
+import { atExit, endAtExit, failWith, logsOf } from './children.ts';
 import { Client } from './client.ts';
 import { now } from './clock.ts';
 import { Receivers } from './receivers.ts';
@@ -25,12 +26,14 @@ export type StackOptions = {
   env?: NodeJS.ProcessEnv;
   /** Gets every line that the API and the workers print. */
   onLine?: (line: string) => void;
+  /** Default: receivers of its own. Those that are given are left to whoever gave them. */
+  receivers?: Receivers;
 };
 
 /** A whole Sealpost of the benchmark's own, with receivers. All of it goes when the benchmark ends. */
 export class Stack {
   readonly client: Client;
-  readonly receivers = new Receivers();
+  readonly receivers: Receivers;
   /** For looking only. */
   readonly redis: Redis;
   readonly redisPid: number;
@@ -51,6 +54,7 @@ export class Stack {
     this.#env = env;
     this.#processes = [redis, api];
     this.#dir = dir;
+    this.receivers = options.receivers ?? new Receivers();
     this.redisPid = redis.pid!;
     this.client = new Client(`http://127.0.0.1:${env.PORT}`, env.SEALPOST_API_KEYS!);
     this.redis = new Redis(env.REDIS_URL!);
@@ -107,11 +111,17 @@ export class Stack {
     this.#processes.push(worker);
   }
 
+  /** API and workers end as they do when they are told to, in their own time. */
+  async drain(): Promise<void> {
+    const [, ...apps] = this.#processes;
+    await Promise.all(apps.map((child) => child.stop(30_000)));
+  }
+
   /** At once: what is under way is of no use to anyone. */
   async stop(): Promise<void> {
     this.client.close();
     this.redis.disconnect();
-    this.receivers.stop();
+    if (!this.#options.receivers) this.receivers.stop();
     await Promise.all(this.#processes.toReversed().map((child) => child.kill('SIGKILL')));
     await rm(this.#dir, { recursive: true, force: true });
   }
@@ -149,34 +159,9 @@ async function startApp(
     cwd: root,
     env,
     ...(onLine ? { onLine } : {}),
-    ...(process.env.BENCH_LOGS ? { onLine: (line: string) => console.error(`${app}: ${line}`) } : {}),
+    ...logsOf(app),
   });
   endAtExit(child);
   await untilReady(child, `http://127.0.0.1:${port}`, { timeoutMs: 30_000 });
   return child;
-}
-
-/** Whatever ends the benchmark, an error or Ctrl-C, leaves nothing behind; what comes last is undone first. */
-const undos: (() => void)[] = [];
-
-function atExit(undo: () => void): void {
-  if (undos.length === 0) {
-    process.once('exit', () => {
-      for (const last of undos.toReversed()) last();
-    });
-  }
-  undos.push(undo);
-}
-
-function endAtExit(child: ManagedProcess): void {
-  atExit(() => child.exit ?? void child.kill('SIGKILL'));
-}
-
-/** Figures of a stack with a dead process would mean nothing: the benchmark ends. */
-function failWith(child: ManagedProcess): void {
-  void child.exited.then(() => {
-    if (child.stopping) return;
-    console.error(describeDeath(child));
-    process.exit(1);
-  });
 }

@@ -1,7 +1,7 @@
 import http from 'node:http';
 import { AddressPolicy } from '@sealpost/core';
 import { createHttpClient, type HttpClientName } from '@sealpost/worker/http-client';
-import got from 'got';
+import got, { type Got } from 'got';
 import { Agent, request } from 'undici';
 
 /** Posts once and resolves when the answer was read. */
@@ -14,6 +14,7 @@ export const CLIENTS: Record<string, () => Promise<Post>> = {
   'node:http, bare': bareNode,
   'undici, as usually called': usualUndici,
   'got, as usually called': usualGot,
+  'got, as lean as it goes': leanGot,
   'HTTP_CLIENT=undici': () => ofSealpost('undici'),
   'HTTP_CLIENT=got': () => ofSealpost('got'),
 };
@@ -53,4 +54,27 @@ async function usualUndici(): Promise<Post> {
 async function usualGot(): Promise<Post> {
   const agent = { http: new http.Agent({ keepAlive: true }) };
   return (url, headers, body) => got.post(url, { agent, headers, body, timeout: { request: TIMEOUT_MS } });
+}
+
+/**
+ * The least that got costs: a stream, headers that all requests share, and node:http without what got would ask of it.
+ * No guard, no cap, no deadline, no phases.
+ */
+async function leanGot(): Promise<Post> {
+  const agent = new http.Agent({ keepAlive: true });
+  let lean: Got | undefined;
+  return (url, headers, body) => {
+    lean ??= got.extend({
+      method: 'POST',
+      headers,
+      decompress: false,
+      followRedirect: false,
+      retry: { limit: 0 },
+      request: ({ hostname: host, port, pathname: path }, { method, headers }) =>
+        http.request({ agent, host, port, path, method: method!, headers: headers! }),
+    });
+    return new Promise((resolve, reject) => {
+      lean!.stream(url, { body }).once('end', resolve).once('error', reject).resume();
+    });
+  };
 }

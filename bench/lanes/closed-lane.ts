@@ -1,8 +1,9 @@
-import { delay, eventually, now } from '../harness/clock.ts';
+import { eventually, now } from '../harness/clock.ts';
+import { settledMemory } from '../harness/memory.ts';
 import { eventText, payloadOf, publishBatches } from '../harness/publish.ts';
 import { ms, n, type Result, say, table } from '../harness/report.ts';
 import { type Stack, withStack } from '../harness/stack.ts';
-import { info, measureUsage, type Usage } from '../harness/usage.ts';
+import { measureUsage, type Usage } from '../harness/usage.ts';
 import type { Options } from './options.ts';
 
 const APP = 'dead';
@@ -57,15 +58,6 @@ async function run(
 /** Undefined where there are no stats. */
 async function laneState({ client }: Stack, endpoint: string): Promise<string | undefined> {
   return (await client.stats(APP, endpoint))?.lane?.state;
-}
-
-/** Bytes in use once nothing transient is among them: a rewrite of the append-only file buffers what is written. */
-async function settledMemory(stack: Stack): Promise<number> {
-  const rewriting = async () => (await info(stack, 'aof_rewrite_in_progress')) === 0;
-  await delay(3000);
-  await eventually(rewriting, { timeoutMs: 60_000 });
-  await delay(1000);
-  return (await info(stack, 'used_memory')) - (await info(stack, 'mem_not_counted_for_evict'));
 }
 
 function report(empty: Usage, usage: Usage, backlog: number): void {
