@@ -1,4 +1,4 @@
-import { eventually } from '../harness/clock.ts';
+import { eventually, now } from '../harness/clock.ts';
 import { residentBytes, settledMemory } from '../harness/memory.ts';
 import { payloadOf } from '../harness/publish.ts';
 import { say } from '../harness/report.ts';
@@ -16,6 +16,8 @@ const LONG = { strategy: 'linear', base_seconds: 3600 };
 /** Most fail, but not so many on end that the breaker closes a lane; 3 has nothing in common with the endpoints. */
 const MOSTLY_FAILS = { answer: 200, failsFirst: { count: 2, of: 3 } };
 const TIMEOUT_MS = 60_000;
+/** When nothing has changed for so long, nothing will: a lane has closed after all. */
+const CALM_MS = 5000;
 
 /** Lets deliveries wait, be delivered, and be delayed, so many each, and tells what Redis holds for each. */
 export async function measureBytes(sealpost: Sealpost, deliveries: number): Promise<Bytes> {
@@ -53,8 +55,13 @@ async function measureDelayed(
   await app.publishBatches(events, BATCH);
   const { redis, queue } = sealpost;
   const delayedNow = () => redis.zcard(`${queue}:delayed`);
-  const all = async () => (await delayedNow()) + app.arrivals.count >= events;
-  await eventually(all, { timeoutMs: TIMEOUT_MS }); // or nearly all: a lane may have closed after all
+  let [last, since] = [0, now()];
+  const allOrCalm = async () => {
+    const ended = (await delayedNow()) + app.arrivals.count;
+    if (ended !== last) [last, since] = [ended, now()];
+    return ended >= events || now() - since > CALM_MS;
+  };
+  await eventually(allOrCalm, { timeoutMs: TIMEOUT_MS });
   const bytes = (await settledMemory(sealpost.stack)) - empty - events * body;
   const [delayed, delivered] = [await delayedNow(), app.arrivals.count];
   say(`Memory: ${delayed.toLocaleString('en')} wait for their retry.`);
