@@ -115,7 +115,9 @@ function askNowAndThen(client: RedisClient): void {
   const ask = async () => {
     if (asking || client.status !== 'ready') return;
     asking = true;
-    await client.ping().catch(() => {}); // the connection's own errors tell of it
+    // A Cluster would choose one of its masters by chance.
+    const nodes = client instanceof Redis ? [client] : client.nodes('master');
+    await Promise.allSettled(nodes.map((node) => node.ping())); // the connection's own errors tell of it
     asking = false;
   };
   const timer = setInterval(ask, ASK_MS).unref();
