@@ -127,6 +127,12 @@ export class PublishEvents {
     return this.#options.shed.reason;
   }
 
+  /** Whether all connections are there that publishing needs. */
+  get isConnected(): boolean {
+    const { shards, barrier } = this.#options;
+    return shards.client.status === 'ready' && (barrier?.isConnected ?? true);
+  }
+
   /** Somebody's event, or request to publish, was refused, with this code of a problem. */
   refused(code: string): void {
     this.#options.instruments.eventsRefused.inc({ code });
