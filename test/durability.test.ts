@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { startRedis, startStack, waitFor } from './harness/index.ts';
+import { moveApp, startRedis, startStack, waitFor } from './harness/index.ts';
 
 const EVENT = { type: 'a.b', payload: 1, webhook_url: 'http://127.0.0.1:9/' };
 
@@ -58,4 +58,18 @@ it.concurrent('while a publish waits for a replica all else is answered, and whe
   await redis.client.call('REPLICAOF', '127.0.0.1', '1');
   const answer = await publishing;
   expect([answer.status, answer.json.code]).toEqual([503, 'queue_unavailable']);
+});
+
+it.concurrent('with SEALPOST_DURABILITY=replica what was published before its app moved is still known by its id', async () => {
+  const [redis, replica] = [await startRedis(), await startRedis()];
+  await replica.client.call('REPLICAOF', '127.0.0.1', String(redis.port));
+  await waitFor(async () => (await redis.client.info('replication')).includes('state=online'), {
+    describe: 'the replica to be in step',
+  });
+  const stack = await startStack({ redis, apiEnv: { SEALPOST_DURABILITY: 'replica' } });
+  const before = await stack.client.post('/v1/apps/default/events', { ...EVENT, id: 'one' });
+  expect(before.status).toBe(202);
+  await moveApp(stack, 'default', 1);
+  const again = await stack.client.post('/v1/apps/default/events', { ...EVENT, id: 'one' });
+  expect([again.status, again.json.deliveries?.[0]?.id]).toEqual([202, before.json.deliveries[0].id]);
 });

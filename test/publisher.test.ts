@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Publisher, readPublisherSettings } from '@sealpost/api/publisher';
@@ -9,6 +10,7 @@ import { stopAfterAll } from './harness/cleanup.ts';
 import {
   Receiver,
   type Stack,
+  startRedis,
   startStack,
   Tenant,
   verifySignature,
@@ -215,3 +217,29 @@ describe('a publisher without an API', () => {
     await waitFor(() => publisher.publish(tenant.app, event(2)), { describe: 'it to publish again' });
   });
 });
+
+it('a publisher that is to wait for a replica can do so with its first event', async () => {
+  const replica = await startRedis();
+  await replica.client.call('REPLICAOF', '127.0.0.1', String(stack.redis.port));
+  await waitFor(async () => (await stack.redis.client.info('replication')).includes('state=online'), {
+    describe: 'the replica to be in step',
+  });
+  const port = await slowToOpenAnother(stack.redis.port);
+  const careful = await connect({ SEALPOST_DURABILITY: 'replica', REDIS_URL: `redis://127.0.0.1:${port}` });
+  expect(await careful.publish(tenant.app, event(1))).toMatchObject({ type: 'order.created' });
+});
+
+/** A way to Redis on which a second connection takes half a second to open. Answers with its port. */
+async function slowToOpenAnother(redisPort: number): Promise<number> {
+  let opened = 0;
+  const relay = createServer((socket) => {
+    const upstream = connectTcp(redisPort, '127.0.0.1');
+    for (const end of [socket, upstream]) end.on('error', () => end.destroy());
+    upstream.pipe(socket);
+    opened += 1;
+    setTimeout(() => socket.pipe(upstream), opened === 1 ? 0 : 500);
+  });
+  stopAfterAll(async () => void relay.close());
+  await new Promise<void>((resolve) => void relay.listen(0, '127.0.0.1', resolve));
+  return (relay.address() as AddressInfo).port;
+}

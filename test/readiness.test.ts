@@ -101,3 +101,24 @@ it.concurrent('an API that refuses events for their number is ready and says so;
   });
   expect((await publish()).status).toBe(202);
 });
+
+it.concurrent('an API that lacks any one of its connections to Redis is not ready', async () => {
+  const { redis, api } = await startStack({ workers: 0, apiEnv: { SEALPOST_DURABILITY: 'replica' } });
+  const own = await redis.client.client('ID');
+  const others = async () => {
+    const list = String(await redis.client.call('CLIENT', 'LIST', 'TYPE', 'normal'));
+    return [...list.matchAll(/^id=(\d+)/gm)].map(([, id]) => Number(id)).filter((id) => id !== own);
+  };
+  // For publishing, for waiting until that is durable, and for all else.
+  const count = (await others()).length;
+  expect(count).toBe(3);
+  for (let i = 0; i < count; i++) {
+    await redis.client.config('SET', 'maxclients', String(count));
+    const [oldest] = await others();
+    await redis.client.client('KILL', 'ID', oldest!);
+    const describe = `readiness to tell of connection ${i + 1}`;
+    await waitFor(async () => (await status(api, '/readyz')) === 503, { describe });
+    await redis.client.config('SET', 'maxclients', '1000');
+    await waitFor(async () => (await status(api, '/readyz')) === 200, { describe });
+  }
+});

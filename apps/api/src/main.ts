@@ -100,7 +100,6 @@ async function serve(settings: Settings, logger: Logger, member: Member): Promis
     throw new Error(`Redis, which REDIS_URL names, does not answer: ${error.message}`, { cause: error });
   });
 
-  const readiness = new Readiness(client, publishing);
   const metrics = createMetrics('api');
   const otel = await startOtel(settings.otel, {
     role: 'api',
@@ -115,6 +114,7 @@ async function serve(settings: Settings, logger: Logger, member: Member): Promis
       readiness.unknownKey = true;
     },
   };
+  const readiness = new Readiness(client, services.publish);
   await ensureApp(services.configs, services.keyring, DEFAULT_APP, Date.now());
   watchRedis(metrics, (onRoundTrip) => lookAtRedis(services.shards, onRoundTrip));
   const notReady = () => readiness.notReady();

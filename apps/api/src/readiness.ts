@@ -1,4 +1,5 @@
 import { type RedisClient, WriteProbe } from '@sealpost/queue';
+import type { PublishEvents } from './ingest/publish-events.ts';
 
 /** Whether this API can do its work now. One that sheds load can: it answers reads, pauses and cancels as ever. */
 export class Readiness {
@@ -6,15 +7,15 @@ export class Readiness {
   /** Something stored needs a master key that this process does not have; only other settings can change that. */
   unknownKey = false;
   readonly #redis: WriteProbe;
-  readonly #publishing: Pick<RedisClient, 'status'>;
+  readonly #publish: Pick<PublishEvents, 'isConnected'>;
 
   /**
    * @param client on which Redis is asked: not behind whatever is being published, which may take long and is no trouble
-   * @param publishing the connection for that
+   * @param publish with connections of its own
    */
-  constructor(client: RedisClient, publishing: Pick<RedisClient, 'status'>) {
+  constructor(client: RedisClient, publish: Pick<PublishEvents, 'isConnected'>) {
     this.#redis = new WriteProbe(client);
-    this.#publishing = publishing;
+    this.#publish = publish;
   }
 
   /** Undefined: ready. Else why not, in a few words. */
@@ -22,7 +23,7 @@ export class Readiness {
     if (this.draining) return 'draining';
     if (this.unknownKey) return 'something is stored under a master key that is not known here';
     const trouble = await this.#redis.trouble();
-    if (trouble !== undefined || this.#publishing.status === 'ready') return trouble;
+    if (trouble !== undefined || this.#publish.isConnected) return trouble;
     return 'Redis cannot be reached for publishing';
   }
 }

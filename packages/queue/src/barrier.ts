@@ -58,6 +58,10 @@ export class Barrier {
     this.#kind = kind;
   }
 
+  get isConnected(): boolean {
+    return this.#client.status === 'ready';
+  }
+
   /** @throws Redis' error */
   async confirm(shard: Shard, events: readonly AcceptedEvent[]): Promise<Confirmation> {
     let round = this.#next.get(shard.number);

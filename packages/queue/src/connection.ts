@@ -115,7 +115,9 @@ function askNowAndThen(client: RedisClient): void {
   const ask = async () => {
     if (asking || client.status !== 'ready') return;
     asking = true;
-    await client.ping().catch(() => {}); // the connection's own errors tell of it
+    // A Cluster would choose one of its masters by chance.
+    const nodes = client instanceof Redis ? [client] : client.nodes('master');
+    await Promise.allSettled(nodes.map((node) => node.ping())); // the connection's own errors tell of it
     asking = false;
   };
   const timer = setInterval(ask, ASK_MS).unref();
@@ -151,7 +153,7 @@ export async function whenReady(client: RedisClient, timeoutMs: number): Promise
 const REFUSES_WRITES =
   /^(OOM|MISCONF|READONLY|LOADING|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|BUSY|TRYAGAIN|MOVED|ASK|UNBLOCKED|ERR WAIT(AOF)? cannot be used with replica)/;
 const AWAY =
-  /Connection is closed|Stream isn't writeable|Command timed out|max retries per request|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|Failed to refresh slots|socket closed|None of startup nodes|No subscriber for the cluster|Cluster (isn't ready|is (ended|disconnect))|Too many Cluster redirections/i;
+  /Connection is closed|aborted due to connection close|Stream isn't writeable|Command timed out|max retries per request|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|Failed to refresh slots|socket closed|None of startup nodes|No subscriber for the cluster|Cluster (isn't ready|is (ended|disconnect))|Too many Cluster redirections/i;
 
 /** The slot lies at another master of the Cluster, or moves there just now. */
 export function isMoving(error: Error): boolean {

@@ -1,12 +1,14 @@
 import { AddressPolicy, inputParser, Keyring } from '@sealpost/core';
 import {
   Barrier,
+  type BarrierKind,
   ClusterConnection,
   checkDurability,
   checkServer,
   connect,
   type RedisClient,
   Shards,
+  whenReady,
 } from '@sealpost/queue';
 import { Expressions } from '@sealpost/sandbox';
 import { Configs, Deliveries, Events, Records } from '@sealpost/store';
@@ -16,6 +18,9 @@ import type { Services } from '../services.ts';
 import { FirstAttempts } from './await-first-attempts.ts';
 import { type FaultPoint, PublishEvents } from './publish-events.ts';
 import { ShedLoad } from './shed-load.ts';
+
+/** How long to wait for Redis at the start, ms. */
+const CONNECT_MS = 15_000;
 
 export type Ingest = Pick<
   Services,
@@ -57,8 +62,7 @@ export async function createIngest(options: Options): Promise<Ingest> {
   for (const warning of warnings) logger.warn(warning);
 
   const shards = new Shards(client);
-  const barrier =
-    kind === 'none' ? undefined : new Barrier(connect(settings.redisUrls, 'request', onRedisError), kind);
+  const barrier = kind === 'none' ? undefined : await openBarrier(settings.redisUrls, kind, onRedisError);
   const configs = new Configs({
     shards,
     keyring,
@@ -104,4 +108,18 @@ export async function createIngest(options: Options): Promise<Ingest> {
     expressions,
     barrier,
   };
+}
+
+/** Resolves when it can be waited at: who publishes at once would be told that Redis is away, and Redis have the event. */
+async function openBarrier(
+  urls: string[],
+  kind: BarrierKind,
+  onRedisError: (error: Error) => void,
+): Promise<Barrier> {
+  const connection = connect(urls, 'request', onRedisError);
+  await whenReady(connection, CONNECT_MS).catch((error: unknown) => {
+    connection.disconnect();
+    throw error;
+  });
+  return new Barrier(connection, kind);
 }

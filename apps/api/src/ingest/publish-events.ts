@@ -118,13 +118,19 @@ export class PublishEvents {
       }
     }
     if (failure !== undefined) throw failure;
-    if (shard) await makeDurable(this.#options.barrier, shard, results);
+    await makeDurable(this.#options.barrier, this.#options.shards, results);
     return results;
   }
 
   /** Why new events are refused for a while; undefined: they are not. */
   get sheds(): string | undefined {
     return this.#options.shed.reason;
+  }
+
+  /** Whether all connections are there that publishing needs. */
+  get isConnected(): boolean {
+    const { shards, barrier } = this.#options;
+    return shards.client.status === 'ready' && (barrier?.isConnected ?? true);
   }
 
   /** Somebody's event, or request to publish, was refused, with this code of a problem. */
@@ -258,6 +264,7 @@ export class PublishEvents {
       );
     const deliveries = await this.#options.deliveries.read(shard, deliveryNumbers(event));
     return knownPublished(
+      part.shard,
       event,
       deliveries.filter(({ record }) => record.app === part.number),
     );
