@@ -1,14 +1,19 @@
-import type { AcceptedEvent, Barrier, Shard } from '@sealpost/queue';
+import type { AcceptedEvent, Barrier, Shards } from '@sealpost/queue';
 import { assertHeld } from '@sealpost/store';
 
 /**
- * Waits until Redis holds events as hard as configured. No barrier: as it is.
+ * Waits until Redis holds events as hard as configured, each in its shard: of an app that moves, or has moved, events that are
+ * published together may lie in several. No barrier: as it is.
  * @throws SealpostError not_durable; or Redis' error
  */
 export async function makeDurable(
   barrier: Barrier | undefined,
-  shard: Shard,
-  events: readonly AcceptedEvent[],
+  shards: Pick<Shards, 'get'>,
+  events: readonly (AcceptedEvent & { shard: number })[],
 ): Promise<void> {
-  if (barrier) assertHeld(await barrier.confirm(shard, events));
+  if (!barrier) return;
+  const held = [...Map.groupBy(events, ({ shard }) => shard)].map(async ([shard, some]) =>
+    assertHeld(await barrier.confirm(shards.get(shard), some)),
+  );
+  await Promise.all(held);
 }

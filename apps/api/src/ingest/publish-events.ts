@@ -118,7 +118,7 @@ export class PublishEvents {
       }
     }
     if (failure !== undefined) throw failure;
-    if (shard) await makeDurable(this.#options.barrier, shard, results);
+    await makeDurable(this.#options.barrier, this.#options.shards, results);
     return results;
   }
 
@@ -258,6 +258,7 @@ export class PublishEvents {
       );
     const deliveries = await this.#options.deliveries.read(shard, deliveryNumbers(event));
     return knownPublished(
+      part.shard,
       event,
       deliveries.filter(({ record }) => record.app === part.number),
     );

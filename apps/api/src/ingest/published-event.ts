@@ -11,6 +11,8 @@ export type PublishedDelivery = {
 };
 export type Published = {
   id: string;
+  /** Where it is stored: an app that has moved has events in several. */
+  shard: number;
   number: number;
   type: string;
   sequence: number | null;
@@ -28,6 +30,7 @@ export function newlyPublished(
 ): Published {
   return {
     id: eventId(shard, number, record),
+    shard,
     number,
     type: record.t,
     sequence: record.c === undefined ? null : sequence,
@@ -43,9 +46,10 @@ export function newlyPublished(
 }
 
 /** An event that was published before, with its deliveries as they stand. */
-export function knownPublished(event: StoredEvent, deliveries: Delivery[]): Published {
+export function knownPublished(shard: number, event: StoredEvent, deliveries: Delivery[]): Published {
   return {
     id: event.id,
+    shard,
     number: event.number,
     type: event.record.t,
     sequence: event.sequence,
