@@ -200,6 +200,17 @@ describe('moving an app', () => {
     await expect(moveApp(tools(), 'none', 2)).rejects.toMatchObject({ code: 'app_not_found' });
   });
 
+  it('tells operators once of an endpoint that is disabled while it is prepared', async () => {
+    await prepare();
+    await process().change('shop', ({ endpoints: all }) => {
+      const off = { ...all.get(endpoints[0]!)!, enabled: false, disabledReason: 'idle' };
+      return { endpoints: { [off.id]: off } };
+    });
+    await moveApp(tools(), 'shop', 1);
+    expect(await redis.client.llen('{sp:0}:outbox')).toBe(1);
+    expect(await redis.client.llen('{sp:1}:outbox')).toBe(0);
+  });
+
   it('leaves nothing behind of what was prepared for an app that is deleted', async () => {
     await expect(moveApp(tools(breakingShards(12)), 'shop', 1)).rejects.toThrow('broken off');
     await redis.client.hdel('sp:apps', 'shop'); // as whoever deletes it just before anything is prepared
@@ -310,6 +321,17 @@ describe('the lanes of an app that has come', () => {
     expect(await redis.client.pttl(`{sp:1}:tok:${there}`)).toBeGreaterThan(60_000);
   });
 });
+
+/** A move that is broken off just before the step after which the app is elsewhere. */
+async function prepare(): Promise<void> {
+  const configs = process();
+  const writeAt = configs.writeAt.bind(configs);
+  configs.writeAt = async (config, change) => {
+    if (change.leaves) throw new Error('broken off');
+    return writeAt(config, change);
+  };
+  await expect(moveApp({ ...tools(), configs }, 'shop', 1)).rejects.toThrow('broken off');
+}
 
 function keep(shard: number, now = Date.now) {
   return keepMoves(shards.get(shard), { shards, configs: process(), keepMs: KEEP_MS, now });
