@@ -211,6 +211,19 @@ describe('moving an app', () => {
     expect(await redis.client.llen('{sp:1}:outbox')).toBe(0);
   });
 
+  it('does not come back to a shard while what is left there of an earlier stay has yet to be removed', async () => {
+    await moveApp(tools(), 'shop', 1);
+    const [former] = (await process().load('shop'))!.moves.former!;
+    // As a worker that finds nothing left, and dies between its two steps.
+    await process().change('shop', () => ({ moves: { former: [] } }));
+    await expect(moveApp(tools(), 'shop', 0)).rejects.toThrow('still has records there');
+    expect((await keep(0)).gone).toEqual(['shop']);
+    expect(await process().readAt('shop', former!)).toBeUndefined();
+    expect((await moveApp(tools(), 'shop', 0)).shard).toBe(0);
+    await keep(0);
+    expect(await redis.client.smembers(`{sp:0}:held:${(await process().load('shop'))!.number}`)).toEqual([]);
+  });
+
   it('leaves nothing behind of what was prepared for an app that is deleted', async () => {
     await expect(moveApp(tools(breakingShards(12)), 'shop', 1)).rejects.toThrow('broken off');
     await redis.client.hdel('sp:apps', 'shop'); // as whoever deletes it just before anything is prepared

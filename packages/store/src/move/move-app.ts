@@ -62,6 +62,7 @@ export async function moveApp(tools: MoveTools, app: string, to: number): Promis
     assertMovable(home, to);
     const { next } = home.moves;
     if (!next) {
+      await assertNothingLeft(shards, app, to);
       if (await begin(tools, home, to)) onStep('begun');
       continue;
     }
@@ -82,12 +83,7 @@ export function assertMovable(home: AppConfig, to: number): void {
       `App ${home.app} is being moved to shard ${next.shard}: let that end first (--to ${next.shard}).`,
     );
   }
-  if (former.some(({ shard }) => shard === to)) {
-    throw new MoveRefused(
-      `App ${home.app} was in shard ${to} before and still has records there. It can move back when the last of them is past ` +
-        'its retention (SEALPOST_RETENTION_DAYS after its end, and a day); the workers notice by themselves.',
-    );
-  }
+  if (former.some(({ shard }) => shard === to)) throw stillThere(home.app, to);
   if (former.length >= MOST_FORMER) {
     throw new MoveRefused(
       `App ${home.app} still has records in ${former.length} shards that it has left: wait until some are past their retention.`,
@@ -98,6 +94,23 @@ export function assertMovable(home: AppConfig, to: number): void {
       throw new MoveRefused(`Endpoint ${id} has too high a number to be told in another shard.`);
     }
   }
+}
+
+/**
+ * An endpoint's lane has the same name whenever its app is in this shard: what an earlier stay has left must be gone before
+ * there is another one, or who removes it late would remove the new lanes. The home forgets the shard a step before.
+ * @throws MoveRefused
+ */
+export async function assertNothingLeft(shards: Shards, app: string, to: number): Promise<void> {
+  const shard = shards.get(to);
+  if ((await shard.client.hvals(shard.key('left'))).includes(app)) throw stillThere(app, to);
+}
+
+function stillThere(app: string, to: number): MoveRefused {
+  return new MoveRefused(
+    `App ${app} was in shard ${to} before and still has records there. It can move back when the last of them is past ` +
+      'its retention (SEALPOST_RETENTION_DAYS after its end, and a day); the workers notice by themselves.',
+  );
 }
 
 /** False: somebody else was faster. */
