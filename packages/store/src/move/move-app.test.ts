@@ -224,6 +224,27 @@ describe('moving an app', () => {
     expect(await redis.client.smembers(`{sp:0}:held:${(await process().load('shop'))!.number}`)).toEqual([]);
   });
 
+  it('deletes it in the shard that it leaves too, if it does so while it is being deleted', async () => {
+    await prepare();
+    const deleting = process();
+    const writeAt = deleting.writeAt.bind(deleting);
+    // What is prepared is deleted already, as the mover takes its last step.
+    deleting.writeAt = async (config, change) => {
+      if (config.shard === 0) {
+        const { next } = config.moves;
+        const moves = { movedTo: next, next: undefined, leftAt: 1, follows: 0 };
+        await process().writeAt(config, { moves, leaves: true });
+      }
+      return writeAt(config, change);
+    };
+    const deleted = deleting.change('shop', () => ({ deleteApp: true }));
+    await expect(deleted).rejects.toMatchObject({ code: 'app_not_found' });
+    expect(await redis.client.hlen('{sp:0}:left')).toBe(1);
+    expect(await keep(0)).toMatchObject({ errors: [] });
+    expect(await redis.client.exists('{sp:0}:left')).toBe(0);
+    expect(await redis.client.hlen('{sp:0}:doomed')).toBe(1);
+  });
+
   it('leaves nothing behind of what was prepared for an app that is deleted', async () => {
     await expect(moveApp(tools(breakingShards(12)), 'shop', 1)).rejects.toThrow('broken off');
     await redis.client.hdel('sp:apps', 'shop'); // as whoever deletes it just before anything is prepared
