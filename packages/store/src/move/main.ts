@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { AppConfig } from '../app-config.ts';
 import { Configs } from '../configs.ts';
 import { letGo } from './let-go.ts';
-import { assertMovable, assertNothingLeft, type MoveStep, moveApp } from './move-app.ts';
+import { assertMovable, assertNoOlderWorker, assertNothingLeft, type MoveStep, moveApp } from './move-app.ts';
 import { surveyApps } from './survey.ts';
 
 /** How long to wait for Redis, ms. */
@@ -92,6 +92,7 @@ async function move(
     if (home.shard !== to) {
       assertMovable(home, to);
       await assertNothingLeft(tools.shards, app, to);
+      await assertNoOlderWorker(tools.shards);
     }
     say('It can be moved. Nothing has been changed.');
     return;

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { endpointNumber } from '@sealpost/core';
-import { DIRECTORY, type Shards } from '@sealpost/queue';
+import { DIRECTORY, hasOlderWorker, type Shards } from '@sealpost/queue';
 import { AppConfig, type AppPlace } from '../app-config.ts';
 import { appNotFound, type Configs } from '../configs.ts';
 import { difference } from './follow-home.ts';
@@ -60,6 +60,7 @@ export async function moveApp(tools: MoveTools, app: string, to: number): Promis
       return home;
     }
     assertMovable(home, to);
+    if (tries === 0) await assertNoOlderWorker(shards);
     const { next } = home.moves;
     if (!next) {
       await assertNothingLeft(shards, app, to);
@@ -93,6 +94,16 @@ export function assertMovable(home: AppConfig, to: number): void {
     if (endpointNumber(to, id) === undefined) {
       throw new MoveRefused(`Endpoint ${id} has too high a number to be told in another shard.`);
     }
+  }
+}
+
+/** Any worker serves every shard. Whoever starts one later has been told by the docs. @throws MoveRefused */
+export async function assertNoOlderWorker(shards: Shards): Promise<void> {
+  for (const number of await shards.known()) {
+    if (!(await hasOlderWorker(shards.get(number)))) continue;
+    throw new MoveRefused(
+      `A worker of an older version serves shard ${number}, or did so seconds ago: first upgrade every process.`,
+    );
   }
 }
 
