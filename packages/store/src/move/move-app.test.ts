@@ -299,6 +299,26 @@ describe('a shard that an app has left', () => {
   });
 });
 
+describe('a shard whose replica took over without the step in which an app left', () => {
+  it.each([
+    ['the next change of the app', () => process().change('shop', (c) => pauseEndpoint(c, endpoints[0]!, 9))],
+    ['the same move again', () => moveApp(tools(), 'shop', 1)],
+  ])('is left again by %s, and accepts no more', async (_, then) => {
+    await prepare();
+    const { number } = (await process().load('shop'))!;
+    const stale = (await process().readAt('shop', { shard: 0, number }))!;
+    const state = await redis.client.dumpBuffer(`{sp:0}:cfg:${number}`);
+    await moveApp(tools(), 'shop', 1);
+    await redis.client.restore(`{sp:0}:cfg:${number}`, 0, state!, 'REPLACE');
+    await redis.client.del('{sp:0}:left');
+    expect(await offer(0, number, stale.version)).toBe('accepted');
+    await then();
+    expect(await offer(0, number, stale.version)).toBe('stale');
+    expect(await redis.client.hgetall('{sp:0}:left')).toEqual({ [number]: 'shop' });
+    expect((await process().readAt('shop', { shard: 0, number }))!.moves.movedTo?.shard).toBe(1);
+  });
+});
+
 describe('what looks at all apps of a shard', () => {
   it('counts what an app that has left has open there', async () => {
     const { number } = (await process().load('shop'))!;

@@ -3,7 +3,7 @@ import { endpointNumber } from '@sealpost/core';
 import { DIRECTORY, hasOlderWorker, type Shards } from '@sealpost/queue';
 import { AppConfig, type AppPlace } from '../app-config.ts';
 import { appNotFound, type Configs } from '../configs.ts';
-import { difference } from './follow-home.ts';
+import { difference, followHome, leaving } from './follow-home.ts';
 import { samePlace } from './move-fields.ts';
 
 /** Endpoints that are written at once, so that no script blocks Redis for long. */
@@ -56,6 +56,7 @@ export async function moveApp(tools: MoveTools, app: string, to: number): Promis
     const home = await configs.load(app);
     if (!home) throw appNotFound(app);
     if (home.shard === to) {
+      await followHome(configs, home);
       onStep('there');
       return home;
     }
@@ -180,8 +181,7 @@ async function whenServed({ shards, patienceMs }: MoveTools, to: number): Promis
 
 /** The step after which the app is elsewhere. False: its config has changed since it was copied. */
 async function leave({ configs, now }: MoveTools, home: AppConfig, next: AppPlace): Promise<boolean> {
-  const moves = { movedTo: next, next: undefined, leftAt: now(), follows: 0 };
-  return (await configs.writeAt(home, { moves, leaves: true })) !== undefined;
+  return (await configs.writeAt(home, leaving(next, now()))) !== undefined;
 }
 
 function place({ shard, number }: AppPlace): AppPlace {
