@@ -74,6 +74,7 @@ await runMain(async () => {
     instructions: values.instructions,
   }).filter((one) => one.parts.some((part) => parts.has(part)));
   const { measured, others } = await measureInTurns(planned, systems);
+  const made = roundsOf(measured);
   const latency = parts.has('latency') ? await latencies(systems, root, measured) : {};
   const bytes = parts.has('memory')
     ? await measureBytes(await systems.sealpost('Sealpost', root, 'undici'), short ? 2000 : 20_000)
@@ -83,9 +84,15 @@ await runMain(async () => {
   for (const { head, rows } of tables) table(head, rows);
   if (values.docs) {
     const docs = join(root, 'docs', 'benchmarks.md');
-    await replaceFigures(docs, [describe(root, others), asMarkdown(tables)].join('\n\n'));
+    await replaceFigures(docs, [describe(root, others, made), asMarkdown(tables)].join('\n\n'));
   }
-  await writeFigures(values.json, root, { rounds, deliveries, others, ...results, targets: judge(results) });
+  await writeFigures(values.json, root, {
+    rounds: made,
+    deliveries,
+    others,
+    ...results,
+    targets: judge(results),
+  });
   say(`All figures are in ${values.json}.`);
   await systems.stop();
 });
@@ -121,11 +128,18 @@ function percent(share: number): string {
   return `${(100 * share).toFixed(0)} %`;
 }
 
+/** How many count: fewer than were asked for where there was no time for all. */
+function roundsOf(measured: Record<string, Measured>): number {
+  const all = Object.values(measured).map(({ perSecond }) => perSecond.rounds.length);
+  return all.length > 0 ? Math.min(...all) : 0;
+}
+
 /** What the figures of the docs were measured on, and how. */
-function describe(root: string, others: number): string {
+function describe(root: string, others: number, made: number): string {
   const { cpu, cores, node, commit } = machine(root);
+  const command = ['npm run bench --', ...process.argv.slice(2)].join(' ');
   return (
-    `Measured with \`npm run bench -- --docs\` at ${commit}: ${cores} cores of ${cpu}, Node ${node}, ${rounds} rounds of ` +
+    `Measured with \`${command}\` at ${commit}: ${cores} cores of ${cpu}, Node ${node}, ${made} rounds of ` +
     `${deliveries} deliveries. Other processes of the machine took ${percent(others)} of a core meanwhile.`
   );
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, it, onTestFinished } from 'vitest';
+import { inTurns } from '../bench/main/rounds.ts';
 import { type Found, judge } from '../bench/main/targets.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -29,6 +30,17 @@ it.runIf(onLinux)(
     expect(targets.length).toBeGreaterThan(0);
   },
 );
+
+it('of ten rounds the second best is told, of what should be little and of what should be much', async () => {
+  let n = 0;
+  const run = async () => {
+    n += 1;
+    return { cpu: { api: n }, perSecond: n };
+  };
+  const options = { rounds: 10, warmUp: 0, budget: 60, onRound: () => {} };
+  const { one } = await inTurns([{ name: 'one', run }], options);
+  expect([one!.cpu.api!.value, one!.perSecond.value]).toEqual([2, 9]);
+});
 
 it('a target says what it compares, and whether it is met', () => {
   const targets = judge({ measured: {}, latency: {}, bytes: { waiting: 451, delivered: 500, delayed: 0 } });

@@ -20,6 +20,15 @@ it.concurrent('with SEALPOST_DURABILITY=replica a 202 waits for a replica, and w
   const { json } = await stack.client.get('/v1/apps/default/deliveries');
   expect(json.pagination.total).toBe(1);
   expect((await replica.client.keys('{sp:0}:d:*')).length).toBeGreaterThan(0);
+
+  // Also where it stays in a shard that its app has left.
+  await redis.client.hset('{sp:1}:hb', 'a worker', '1:0');
+  await moveApp(stack, 'default', 1);
+  const events = [{ ...EVENT, id: 'one' }, EVENT];
+  const batch = await stack.client.post('/v1/apps/default/events/batch', { events });
+  expect(batch.json.results.map(({ status }: { status: number }) => status)).toEqual([202, 202]);
+  const moved = await stack.client.post('/v1/apps/default/events', { ...EVENT, id: 'one' });
+  expect(moved.status, moved.text).toBe(202);
 });
 
 it.concurrent('with SEALPOST_DURABILITY=disk a 202 means that the append-only file has it', async () => {

@@ -15,7 +15,24 @@ const COUNT_MARGIN = 0.5;
 
 /** What has become worse than the baseline; nothing when all is well. What has become better is not told. */
 export function complaints(baseline: Costs, now: Costs): string[] {
-  return [...moreCommands(baseline, now), ...moreWork(baseline, now)];
+  return [...unmeasured(baseline, now), ...moreCommands(baseline, now), ...moreWork(baseline, now)];
+}
+
+/** What is not measured any more would never be worse. */
+function unmeasured(baseline: Costs, now: Costs): string[] {
+  const operations = Object.keys(baseline.commands).filter(
+    (operation) => Object.keys(now.commands[operation] ?? {}).length === 0,
+  );
+  const unit = unitOf(baseline, now);
+  const processes = Object.keys(baseline.ratios[unit] ?? {}).filter(
+    (name) => now.ratios[unit]?.[name] === undefined,
+  );
+  return [...operations, ...processes].map((name) => `${name}: was not measured`);
+}
+
+/** Of one unit only: the other says the same, less reliably. */
+function unitOf(baseline: Costs, now: Costs): Unit {
+  return now.ratios.instructions && baseline.ratios.instructions ? 'instructions' : 'cpu';
 }
 
 function moreCommands(baseline: Costs, now: Costs): string[] {
@@ -29,8 +46,7 @@ function moreCommands(baseline: Costs, now: Costs): string[] {
 }
 
 function moreWork(baseline: Costs, now: Costs): string[] {
-  // Of one unit only: the other says the same, less reliably.
-  const unit: Unit = now.ratios.instructions && baseline.ratios.instructions ? 'instructions' : 'cpu';
+  const unit = unitOf(baseline, now);
   return Object.entries(now.ratios[unit] ?? {}).flatMap(([name, ratio]) => {
     const before = baseline.ratios[unit]?.[name] ?? 0;
     if (ratio <= before * MARGIN) return [];

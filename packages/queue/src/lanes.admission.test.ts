@@ -91,7 +91,7 @@ describe('admission', () => {
     await test.pump({ worker: 'b', slots: 8 });
     expect(await test.flow()).toMatchObject({ slots: 62 });
     await test.pump({ worker: 'w', slots: 0 });
-    await test.redis.client.hset(test.shard.key('hb'), 'b', '8:1');
+    await test.redis.client.hset(test.shard.key('hb'), 'guests:b', '8:1');
     await test.pump({ worker: 'a', slots: 4 });
     expect(await test.flow()).toMatchObject({ slots: 4 });
   });

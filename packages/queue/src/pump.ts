@@ -9,6 +9,8 @@ const ALIVE_MS = 10_000;
 /** How much one call does, so that no call blocks Redis for long. */
 const MOST_LANES = 200;
 const MOST_JOBS = 200;
+/** With this begin the names of workers that know endpoints from other shards (ids.ts); older ones have bare names. */
+const KNOWS_GUESTS = 'guests:';
 
 export type PumpOptions = {
   /** Name of this worker process. */
@@ -22,6 +24,16 @@ export type PumpOptions = {
   clock: number;
 };
 
+/** Whether a worker serves the shard that would take endpoints from other shards for deleted ones. */
+export async function hasOlderWorker(shard: Shard): Promise<boolean> {
+  const [[seconds], workers] = await Promise.all([
+    shard.client.time(),
+    shard.client.hgetall(shard.key('hb')),
+  ]);
+  const isAlive = (sign: string) => Number(sign.split(':')[1]) >= Number(seconds) * 1000;
+  return Object.entries(workers).some(([name, sign]) => !name.startsWith(KNOWS_GUESTS) && isAlive(sign));
+}
+
 /**
  * PUMP (lua/pump.lua), and QUIET (lua/quiet.lua) for lanes whose quiet hours have ended.
  * `more`: it should be called again at once. `expired`: how many deliveries it has ended that were held for too long.
@@ -31,7 +43,7 @@ export async function pump(
   options: PumpOptions,
 ): Promise<Turn & { more: boolean; expired: number }> {
   const reply = (await shard.run('pump', [
-    options.worker,
+    KNOWS_GUESTS + options.worker,
     options.slots,
     ALIVE_MS,
     options.maxAgeMs,

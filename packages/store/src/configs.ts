@@ -312,8 +312,8 @@ export class Configs {
     if (change.deleteApp) {
       return JSON.stringify({ ...lanes, tombstone: true, doom: { [config.number]: 'app' } });
     }
-    // Home tells what happens to the app.
-    if (config.moves.movedTo) lanes.outbox = [];
+    // Home tells what happens to the app: neither where it was nor where it is to go.
+    if (config.moves.movedTo || config.moves.follows !== undefined) lanes.outbox = [];
     const set: Record<string, string> = {};
     const del: string[] = [];
     const put = (field: string, record: object | null) => {

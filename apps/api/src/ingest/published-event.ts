@@ -11,7 +11,7 @@ export type PublishedDelivery = {
 };
 export type Published = {
   id: string;
-  /** Where it lies: of an app that has moved, what was known may lie in a shard that it has left. */
+  /** Where it is stored: an app that has moved has events in several. */
   shard: number;
   number: number;
   type: string;

@@ -2,6 +2,7 @@ import { endpointNumber, formatId, SealpostError } from '@sealpost/core';
 import type { AppConfig, AppPlace } from '../app-config.ts';
 import type { EndpointRecord } from '../config-records.ts';
 import type { ConfigChange, Configs } from '../configs.ts';
+import { samePlace } from './move-fields.ts';
 
 /**
  * What is left of an app in a shard that it has moved away from is delivered there, with the app's settings and to its
@@ -33,7 +34,14 @@ export async function follow(
   for (let i = 0; i < TRIES; i++) {
     const present = await configs.readAt(home.app, place);
     // Deleted, or ahead of us: another process has seen a newer config of the home.
-    if (!present?.moves.movedTo) return false;
+    if (!present) return false;
+    const { movedTo, next } = present.moves;
+    if (!movedTo) {
+      const isPart = next && home.parts.some((part) => samePlace(part, next));
+      if (!isPart) return false;
+      await configs.writeAt(present, leaving(next, home.version));
+      continue;
+    }
     const behind = (present.moves.follows ?? 0) < home.version;
     if (!behind && reopen.length === 0) return false;
     const reopened = reopen.filter((id) => present.endpoints.has(id));
@@ -49,6 +57,15 @@ export async function follow(
     if (await configs.writeAt(present, change)) return true;
   }
   throw new SealpostError('config_conflict', `App ${home.app} is being changed by many at once; try again.`);
+}
+
+/**
+ * The step after which an app is elsewhere. Taken again where it is seen to be lost: a replica that took over for a shard without
+ * it would go on accepting for whoever has not heard of the move.
+ * @param at ms epoch, or later
+ */
+export function leaving(next: AppPlace, at: number): ConfigChange {
+  return { moves: { movedTo: next, next: undefined, leftAt: at, follows: 0 }, leaves: true };
 }
 
 /** Deletes an app in all shards but the one in which it is at home. */

@@ -35,9 +35,9 @@ export async function keepMoves(shard: Shard, options: MovesOptions): Promise<Mo
     const apps = (await shard.client.hrandfield(shard.key(hash), MOST_APPS, 'WITHVALUES')) as string[];
     for (let i = 0; i < apps.length; i += 2) {
       const place = { shard: shard.number, number: Number(apps[i]) };
-      await work(apps[i + 1]!, place).catch((error: unknown) => {
-        if (!(error instanceof SealpostError && error.code === 'app_not_found')) round.errors.push(error);
-      });
+      await work(apps[i + 1]!, place)
+        .catch(missing)
+        .catch((error: unknown) => round.errors.push(error));
     }
   };
   await each('came', async (app, place) => {
@@ -49,7 +49,8 @@ export async function keepMoves(shard: Shard, options: MovesOptions): Promise<Mo
     }
   });
   await each('left', async (app, place) => {
-    const home = await options.configs.newest(app);
+    const home = await options.configs.newest(app).catch(missing);
+    if (!home) return deleteIfGone(options.configs, app, place);
     const isFormer = (home.moves.former ?? []).some((former) => samePlace(former, place));
     const [follows, leftAt] = await shard.client.hmget(shard.key(`cfg:${place.number}`), 'follows', 'left');
     if (isFormer && Number(follows) < home.version) await follow(options.configs, home, place);
@@ -68,6 +69,11 @@ async function forgetUnlessNext(shard: Shard, configs: Configs, app: string, pla
   const [follows, to] = await shard.client.hmget(shard.key(`cfg:${place.number}`), 'follows', 'to');
   const isPart = home?.parts.some((part) => samePlace(part, place)) ?? false;
   if (!isPart && follows !== null && to === null) await deleteAt(configs, app, place);
+}
+
+/** Whoever deleted the app did not know yet that it was about to leave this shard: it found what was prepared, and that alone. */
+async function deleteIfGone(configs: Configs, app: string, place: AppPlace): Promise<void> {
+  if (await configs.isGone(place)) await deleteAt(configs, app, place);
 }
 
 function missing(error: unknown): undefined {

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { AppConfig } from '../app-config.ts';
 import { Configs } from '../configs.ts';
 import { letGo } from './let-go.ts';
-import { assertMovable, type MoveStep, moveApp } from './move-app.ts';
+import { assertMovable, assertNoOlderWorker, assertNothingLeft, type MoveStep, moveApp } from './move-app.ts';
 import { surveyApps } from './survey.ts';
 
 /** How long to wait for Redis, ms. */
@@ -89,7 +89,11 @@ async function move(
       `${loads.reduce((sum, load) => sum + load.kept, 0)} kept in ${shardsNamed(home.parts.map(({ shard }) => shard))}.`,
   );
   if (dryRun) {
-    if (home.shard !== to) assertMovable(home, to);
+    if (home.shard !== to) {
+      assertMovable(home, to);
+      await assertNothingLeft(tools.shards, app, to);
+      await assertNoOlderWorker(tools.shards);
+    }
     say('It can be moved. Nothing has been changed.');
     return;
   }

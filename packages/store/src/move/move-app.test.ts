@@ -1,5 +1,5 @@
 import { formatId, Keyring } from '@sealpost/core';
-import { accept, type RedisClient, recountOpen, Shards } from '@sealpost/queue';
+import { accept, pump, type RedisClient, recountOpen, Shards } from '@sealpost/queue';
 import { startTestRedis, type TestRedis } from '@sealpost/queue/testing';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ensureApp } from '../apps.ts';
@@ -194,14 +194,70 @@ describe('moving an app', () => {
   });
 
   it('is not begun for another shard while it goes to one', async () => {
-    await expect(moveApp(tools(breakingShards(8)), 'shop', 1)).rejects.toThrow('broken off');
+    await prepare();
     expect((await process().load('shop'))!.moves.next?.shard).toBe(1);
     await expect(moveApp(tools(), 'shop', 2)).rejects.toThrow('is being moved to shard 1');
     await expect(moveApp(tools(), 'none', 2)).rejects.toMatchObject({ code: 'app_not_found' });
   });
 
+  it('tells operators once of an endpoint that is disabled while it is prepared', async () => {
+    await prepare();
+    await process().change('shop', ({ endpoints: all }) => {
+      const off = { ...all.get(endpoints[0]!)!, enabled: false, disabledReason: 'idle' };
+      return { endpoints: { [off.id]: off } };
+    });
+    await moveApp(tools(), 'shop', 1);
+    expect(await redis.client.llen('{sp:0}:outbox')).toBe(1);
+    expect(await redis.client.llen('{sp:1}:outbox')).toBe(0);
+  });
+
+  it('does not come back to a shard while what is left there of an earlier stay has yet to be removed', async () => {
+    await moveApp(tools(), 'shop', 1);
+    const [former] = (await process().load('shop'))!.moves.former!;
+    // As a worker that finds nothing left, and dies between its two steps.
+    await process().change('shop', () => ({ moves: { former: [] } }));
+    await expect(moveApp(tools(), 'shop', 0)).rejects.toThrow('still has records there');
+    expect((await keep(0)).gone).toEqual(['shop']);
+    expect(await process().readAt('shop', former!)).toBeUndefined();
+    expect((await moveApp(tools(), 'shop', 0)).shard).toBe(0);
+    await keep(0);
+    expect(await redis.client.smembers(`{sp:0}:held:${(await process().load('shop'))!.number}`)).toEqual([]);
+  });
+
+  it('deletes it in the shard that it leaves too, if it does so while it is being deleted', async () => {
+    await prepare();
+    const deleting = process();
+    const writeAt = deleting.writeAt.bind(deleting);
+    // What is prepared is deleted already, as the mover takes its last step.
+    deleting.writeAt = async (config, change) => {
+      if (config.shard === 0) {
+        const { next } = config.moves;
+        const moves = { movedTo: next, next: undefined, leftAt: 1, follows: 0 };
+        await process().writeAt(config, { moves, leaves: true });
+      }
+      return writeAt(config, change);
+    };
+    const deleted = deleting.change('shop', () => ({ deleteApp: true }));
+    await expect(deleted).rejects.toMatchObject({ code: 'app_not_found' });
+    expect(await redis.client.hlen('{sp:0}:left')).toBe(1);
+    expect(await keep(0)).toMatchObject({ errors: [] });
+    expect(await redis.client.exists('{sp:0}:left')).toBe(0);
+    expect(await redis.client.hlen('{sp:0}:doomed')).toBe(1);
+  });
+
+  it('is refused while a worker of an older version runs, which would take its endpoints for deleted ones', async () => {
+    const pumped = { slots: 1, maxAgeMs: 1, retention: { recordsMs: 1, bodiesMs: 1 }, clock: Date.now() };
+    await pump(shards.get(0), { worker: 'w', ...pumped });
+    const older = (until: number) => redis.client.hset('{sp:0}:hb', 'an-older-one', `200:${until}`);
+    await older(Date.now() + DAY_MS);
+    await expect(moveApp(tools(), 'shop', 1)).rejects.toThrow('A worker of an older version');
+    expect((await process().load('shop'))!.moves.next).toBeUndefined();
+    await older(Date.now() - DAY_MS);
+    expect((await moveApp(tools(), 'shop', 1)).shard).toBe(1);
+  });
+
   it('leaves nothing behind of what was prepared for an app that is deleted', async () => {
-    await expect(moveApp(tools(breakingShards(12)), 'shop', 1)).rejects.toThrow('broken off');
+    await prepare();
     await redis.client.hdel('sp:apps', 'shop'); // as whoever deletes it just before anything is prepared
     expect(await redis.client.hlen('{sp:1}:came')).toBe(1);
     await keep(1);
@@ -240,6 +296,26 @@ describe('a shard that an app has left', () => {
     const later = await addEndpoint({});
     expect((await there()).has(later)).toBe(false);
     expect(later.startsWith('ep_01')).toBe(true);
+  });
+});
+
+describe('a shard whose replica took over without the step in which an app left', () => {
+  it.each([
+    ['the next change of the app', () => process().change('shop', (c) => pauseEndpoint(c, endpoints[0]!, 9))],
+    ['the same move again', () => moveApp(tools(), 'shop', 1)],
+  ])('is left again by %s, and accepts no more', async (_, then) => {
+    await prepare();
+    const { number } = (await process().load('shop'))!;
+    const stale = (await process().readAt('shop', { shard: 0, number }))!;
+    const state = await redis.client.dumpBuffer(`{sp:0}:cfg:${number}`);
+    await moveApp(tools(), 'shop', 1);
+    await redis.client.restore(`{sp:0}:cfg:${number}`, 0, state!, 'REPLACE');
+    await redis.client.del('{sp:0}:left');
+    expect(await offer(0, number, stale.version)).toBe('accepted');
+    await then();
+    expect(await offer(0, number, stale.version)).toBe('stale');
+    expect(await redis.client.hgetall('{sp:0}:left')).toEqual({ [number]: 'shop' });
+    expect((await process().readAt('shop', { shard: 0, number }))!.moves.movedTo?.shard).toBe(1);
   });
 });
 
@@ -310,6 +386,17 @@ describe('the lanes of an app that has come', () => {
     expect(await redis.client.pttl(`{sp:1}:tok:${there}`)).toBeGreaterThan(60_000);
   });
 });
+
+/** A move that is broken off just before the step after which the app is elsewhere. */
+async function prepare(): Promise<void> {
+  const configs = process();
+  const writeAt = configs.writeAt.bind(configs);
+  configs.writeAt = async (config, change) => {
+    if (change.leaves) throw new Error('broken off');
+    return writeAt(config, change);
+  };
+  await expect(moveApp({ ...tools(), configs }, 'shop', 1)).rejects.toThrow('broken off');
+}
 
 function keep(shard: number, now = Date.now) {
   return keepMoves(shards.get(shard), { shards, configs: process(), keepMs: KEEP_MS, now });

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { endpointNumber } from '@sealpost/core';
-import { DIRECTORY, type Shards } from '@sealpost/queue';
+import { DIRECTORY, hasOlderWorker, type Shards } from '@sealpost/queue';
 import { AppConfig, type AppPlace } from '../app-config.ts';
 import { appNotFound, type Configs } from '../configs.ts';
-import { difference } from './follow-home.ts';
+import { difference, followHome, leaving } from './follow-home.ts';
 import { samePlace } from './move-fields.ts';
 
 /** Endpoints that are written at once, so that no script blocks Redis for long. */
@@ -56,12 +56,15 @@ export async function moveApp(tools: MoveTools, app: string, to: number): Promis
     const home = await configs.load(app);
     if (!home) throw appNotFound(app);
     if (home.shard === to) {
+      await followHome(configs, home);
       onStep('there');
       return home;
     }
     assertMovable(home, to);
+    if (tries === 0) await assertNoOlderWorker(shards);
     const { next } = home.moves;
     if (!next) {
+      await assertNothingLeft(shards, app, to);
       if (await begin(tools, home, to)) onStep('begun');
       continue;
     }
@@ -82,12 +85,7 @@ export function assertMovable(home: AppConfig, to: number): void {
       `App ${home.app} is being moved to shard ${next.shard}: let that end first (--to ${next.shard}).`,
     );
   }
-  if (former.some(({ shard }) => shard === to)) {
-    throw new MoveRefused(
-      `App ${home.app} was in shard ${to} before and still has records there. It can move back when the last of them is past ` +
-        'its retention (SEALPOST_RETENTION_DAYS after its end, and a day); the workers notice by themselves.',
-    );
-  }
+  if (former.some(({ shard }) => shard === to)) throw stillThere(home.app, to);
   if (former.length >= MOST_FORMER) {
     throw new MoveRefused(
       `App ${home.app} still has records in ${former.length} shards that it has left: wait until some are past their retention.`,
@@ -98,6 +96,33 @@ export function assertMovable(home: AppConfig, to: number): void {
       throw new MoveRefused(`Endpoint ${id} has too high a number to be told in another shard.`);
     }
   }
+}
+
+/** Any worker serves every shard. Whoever starts one later has been told by the docs. @throws MoveRefused */
+export async function assertNoOlderWorker(shards: Shards): Promise<void> {
+  for (const number of await shards.known()) {
+    if (!(await hasOlderWorker(shards.get(number)))) continue;
+    throw new MoveRefused(
+      `A worker of an older version serves shard ${number}, or did so seconds ago: first upgrade every process.`,
+    );
+  }
+}
+
+/**
+ * An endpoint's lane has the same name whenever its app is in this shard: what an earlier stay has left must be gone before
+ * there is another one, or who removes it late would remove the new lanes. The home forgets the shard a step before.
+ * @throws MoveRefused
+ */
+export async function assertNothingLeft(shards: Shards, app: string, to: number): Promise<void> {
+  const shard = shards.get(to);
+  if ((await shard.client.hvals(shard.key('left'))).includes(app)) throw stillThere(app, to);
+}
+
+function stillThere(app: string, to: number): MoveRefused {
+  return new MoveRefused(
+    `App ${app} was in shard ${to} before and still has records there. It can move back when the last of them is past ` +
+      'its retention (SEALPOST_RETENTION_DAYS after its end, and a day); the workers notice by themselves.',
+  );
 }
 
 /** False: somebody else was faster. */
@@ -156,8 +181,7 @@ async function whenServed({ shards, patienceMs }: MoveTools, to: number): Promis
 
 /** The step after which the app is elsewhere. False: its config has changed since it was copied. */
 async function leave({ configs, now }: MoveTools, home: AppConfig, next: AppPlace): Promise<boolean> {
-  const moves = { movedTo: next, next: undefined, leftAt: now(), follows: 0 };
-  return (await configs.writeAt(home, { moves, leaves: true })) !== undefined;
+  return (await configs.writeAt(home, leaving(next, now()))) !== undefined;
 }
 
 function place({ shard, number }: AppPlace): AppPlace {
