@@ -1,4 +1,6 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import './encode-commands.ts';
+import { joinWrites } from './join-writes.ts';
 
 /** A connection to one Redis, or to a Redis Cluster. */
 export type RedisClient = Redis | Cluster;
@@ -52,7 +54,7 @@ class Connection extends Redis {
   }
 
   override duplicate(override?: Partial<RedisOptions>): Redis {
-    return new Connection({ ...this.options, ...override } as Options);
+    return joinWrites(new Connection({ ...this.options, ...override } as Options));
   }
 }
 
@@ -65,7 +67,8 @@ export function connect(urls: string[], role: ConnectionRole, onError: (error: E
   const client =
     urls.length > 1
       ? new Cluster(urls, { redisOptions: options })
-      : new Connection(urls[0] as string, options);
+      : joinWrites(new Connection(urls[0] as string, options));
+  if (client instanceof Cluster) client.on('+node', joinWrites);
   client.on('error', onError);
   return client;
 }
