@@ -24,6 +24,7 @@ import { flagshipRoutes } from './dialects/flagship/routes.ts';
 import { flockRoutes } from './dialects/flock/routes.ts';
 import { taskflowRoutes } from './dialects/taskflow/routes.ts';
 import { Authenticator } from './http/authenticate.ts';
+import { expressMessages } from './http/express-messages.ts';
 import { presentProblem } from './http/problem.ts';
 import type { Route } from './http/route.ts';
 import { createIngest } from './ingest/create-ingest.ts';
@@ -93,6 +94,7 @@ async function main(): Promise<void> {
   });
   const server = createServer(
     {
+      ...expressMessages(app),
       headersTimeout: HEADERS_MS,
       connectionsCheckingInterval: CHECKING_MS,
       requestTimeout: 0,
