@@ -214,6 +214,29 @@ describe('a body', () => {
     expect(kept).toEqual([]);
   });
 
+  it('is read whether it comes with its headers or after them, and one that is refused keeps the connection', async () => {
+    const { hostname, port } = new URL(api.url);
+    const socket = connect(Number(port), hostname).setEncoding('utf8');
+    const head = (length: number) =>
+      `POST ${THINGS} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${OPERATOR_KEY}\r\n` +
+      `content-type: application/json\r\ncontent-length: ${length}\r\n\r\n`;
+    const answer = async (...parts: string[]) => {
+      for (const part of parts) {
+        socket.write(part);
+        await new Promise(setImmediate);
+      }
+      const [got] = (await once(socket, 'data')) as [string];
+      expect(got).toMatch(/connection: keep-alive/i);
+      return Number(got.slice(9, 12));
+    };
+    expect(await answer(`${head(5)}{"na}`)).toBe(400);
+    expect(await answer(`${head(12)}{"name":"a"}`)).toBe(201);
+    expect(await answer(head(12), '{"name":', '"b"}')).toBe(201);
+    expect(await answer(`${head(2)}{}`)).toBe(422);
+    socket.destroy();
+    expect(kept).toEqual([{ name: 'a' }, { name: 'b' }]);
+  });
+
   it('of many times the limit is refused in a way that the client gets to read', async () => {
     const body = Buffer.alloc(BODY_LIMIT * 300, 'a');
     for (const length of [{ 'content-length': String(body.length) }, { 'transfer-encoding': 'chunked' }]) {

@@ -27,6 +27,7 @@ import { flagshipRoutes } from './dialects/flagship/routes.ts';
 import { flockRoutes } from './dialects/flock/routes.ts';
 import { taskflowRoutes } from './dialects/taskflow/routes.ts';
 import { Authenticator } from './http/authenticate.ts';
+import { expressMessages } from './http/express-messages.ts';
 import { presentProblem } from './http/problem.ts';
 import type { Route } from './http/route.ts';
 import { createIngest } from './ingest/create-ingest.ts';
@@ -129,6 +130,7 @@ async function serve(settings: Settings, logger: Logger, member: Member): Promis
   });
   const server = createServer(
     {
+      ...expressMessages(app),
       headersTimeout: HEADERS_MS,
       connectionsCheckingInterval: CHECKING_MS,
       requestTimeout: 0,

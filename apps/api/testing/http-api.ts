@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { AddressPolicy, inputParser, Keyring } from '@sealpost/core';
 import { type RedisClient, Shards } from '@sealpost/queue';
@@ -7,6 +8,7 @@ import { createLogger, createMetrics, Tracing } from '@sealpost/telemetry';
 import { ADMIN_PATH, adminRouter } from '../src/admin/admin-router.ts';
 import { createApp } from '../src/app.ts';
 import { Authenticator } from '../src/http/authenticate.ts';
+import { expressMessages } from '../src/http/express-messages.ts';
 import type { Route } from '../src/http/route.ts';
 import type { Services } from '../src/services.ts';
 import { MASTER_KEY } from './config-api.ts';
@@ -62,7 +64,7 @@ export async function startHttpApi(
   const authenticator = new Authenticator(services, options.apiKeys ?? [OPERATOR_KEY]);
   const router = adminRouter({ keyring, shards, authenticator, writable: false, logger });
   const app = createApp(services, authenticator, routes(services), { path: ADMIN_PATH, router });
-  const server = app.listen(0, '127.0.0.1');
+  const server = createServer(expressMessages(app), app).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {

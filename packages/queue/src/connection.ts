@@ -1,5 +1,7 @@
 import { type Cluster, Redis, type RedisOptions } from 'ioredis';
 import { connectCluster } from './cluster-connection.ts';
+import './encode-commands.ts';
+import { joinWrites } from './join-writes.ts';
 
 /** A connection to one Redis, or to a Redis Cluster (cluster-connection.ts). */
 export type RedisClient = Redis | Cluster;
@@ -56,7 +58,7 @@ class Connection extends Redis {
   }
 
   override duplicate(override?: Partial<RedisOptions>): Redis {
-    return new Connection({ ...this.options, ...override } as Options);
+    return joinWrites(new Connection({ ...this.options, ...override } as Options));
   }
 }
 
@@ -73,11 +75,12 @@ export function connect(urls: string[], role: ConnectionRole, onError: (error: E
 function connectTo(urls: string[], role: ConnectionRole, onError: (error: Error) => void): RedisClient {
   const options = { ...BASE, ...ROLES[role] };
   if (urls.length === 1) {
-    const client = new Connection(urls[0] as string, options);
+    const client = joinWrites(new Connection(urls[0] as string, options));
     client.on('error', onError);
     return client;
   }
   const cluster = connectCluster(urls, options, role !== 'request');
+  cluster.on('+node', joinWrites);
   cluster.on('error', (error: Error) => onError(explained(error)));
   cluster.on('node error', oncePerStretch(onError));
   return cluster;

@@ -47,26 +47,19 @@ export function deliveryQueue(shard: number, connection: RedisClient): DeliveryQ
   return queue;
 }
 
-/** Adds the jobs; a job that exists already is left as it is, so this may be repeated. */
+/**
+ * Adds the jobs; a job that exists already is left as it is, so this may be repeated. Not by `addBulk`: that makes a pipeline,
+ * and ioredis copies the name of every script to each.
+ */
 export async function enqueue(queue: DeliveryQueue, admitted: Admitted[]): Promise<void> {
-  for (let from = 0; from < admitted.length; from += MOST_AT_ONCE) {
-    await addJobs(queue, admitted.slice(from, from + MOST_AT_ONCE));
-  }
-}
-
-/** BullMQ sends what it is given as one transaction, which nothing else in Redis gets past. */
-const MOST_AT_ONCE = 1000;
-
-async function addJobs(queue: DeliveryQueue, admitted: Admitted[]): Promise<void> {
-  await queue.addBulk(
-    admitted.map((delivery) => ({
-      name: delivery.eventType,
-      data: { app: delivery.app, event: delivery.eventId, endpoint: delivery.endpoint },
-      opts: {
-        ...OPTIONS,
-        jobId: jobId(formatId('dlv', delivery.shard, delivery.number), delivery.generation),
-      },
-    })),
+  await Promise.all(
+    admitted.map(({ shard, number, generation, app, eventType, eventId, endpoint }) =>
+      queue.add(
+        eventType,
+        { app, event: eventId, endpoint },
+        { ...OPTIONS, jobId: jobId(formatId('dlv', shard, number), generation) },
+      ),
+    ),
   );
 }
 

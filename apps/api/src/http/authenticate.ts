@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
-import { type Keyring, SealpostError } from '@sealpost/core';
+import { SealpostError } from '@sealpost/core';
 import { DIRECTORY } from '@sealpost/queue';
 import type { AppConfig } from '@sealpost/store';
 import type { Services } from '../services.ts';
@@ -19,12 +19,16 @@ export class Authenticator {
   constructor(services: Pick<Services, 'configs' | 'keyring' | 'shards'>, apiKeys: string[]) {
     this.#services = services;
     this.operators = apiKeys.map((key) => services.keyring.hashApiKey(key));
-    this.#operators = this.operators.map((hash) => Buffer.from(hash, 'base64url'));
+    this.#operators = this.operators.map((hash) => Buffer.from(hash));
   }
 
-  /** Constant time in the key: digests of one length are compared, each with each. */
   isOperator(key: string): boolean {
-    const given = digest(this.#services.keyring, key);
+    return this.#isOperators(this.#services.keyring.hashApiKey(key));
+  }
+
+  /** Constant time in the key: hashes of one length are compared, each with each. */
+  #isOperators(hash: string): boolean {
+    const given = Buffer.from(hash);
     let found = false;
     for (const operator of this.#operators) if (timingSafeEqual(operator, given)) found = true;
     return found;
@@ -61,8 +65,9 @@ export class Authenticator {
   }
 
   #ownerOf(key: string, address: string | undefined): Promise<Owner | undefined> {
-    return this.#wrongKeys.check(address, this.#services.keyring.hashApiKey(key), async () =>
-      this.isOperator(key) ? { kind: 'operator' } : this.#appOf(key),
+    const hash = this.#services.keyring.hashApiKey(key);
+    return this.#wrongKeys.check(address, hash, async () =>
+      this.#isOperators(hash) ? { kind: 'operator' } : this.#appOf(key),
     );
   }
 
@@ -96,8 +101,4 @@ function missing(error: unknown): undefined {
 
 function unauthorized(): SealpostError {
   return new SealpostError('unauthorized', 'Send a valid API key as `Authorization: Bearer KEY`.');
-}
-
-function digest(keyring: Keyring, key: string): Buffer {
-  return Buffer.from(keyring.hashApiKey(key), 'base64url');
 }

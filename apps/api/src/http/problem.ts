@@ -65,8 +65,8 @@ function isOurFault({ status, code }: SealpostError): boolean {
 }
 
 /** Whether a part of the body is still on its way, or was not read. */
-export function bodyStillComes({ complete, headers }: Request): boolean {
-  if (complete) return false;
+export function bodyStillComes({ complete, body, headers }: Request): boolean {
+  if (complete || body !== undefined) return false;
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 

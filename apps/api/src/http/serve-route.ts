@@ -51,9 +51,7 @@ async function readContext(
   response: Response,
   caller: Caller,
 ): Promise<RouteContext<never, never>> {
-  // Whoever asks an open route may add what he likes: a probe against caches, for one.
-  const open = typeof route.access === 'object';
-  const query = open && !route.query ? {} : parseQuery(route.query ?? NO_QUERY, request.query);
+  const query = queryOf(route, request);
   const idempotencyKey = idempotencyKeyOf(request.get('idempotency-key'));
   let rawBody = '';
   let body: unknown;
@@ -66,6 +64,13 @@ async function readContext(
   const { trace } = response.locals;
   const context = { params, query, body, rawBody, caller, idempotencyKey, trace, request, response };
   return { ...context, signal: () => untilGone(response) } as unknown as RouteContext<never, never>;
+}
+
+/** Whoever asks an open route may add what he likes: a probe against caches, for one. */
+function queryOf(route: Route, request: Request): unknown {
+  const open = typeof route.access === 'object';
+  if (!route.query && (open || !request.originalUrl.includes('?'))) return {};
+  return parseQuery(route.query ?? NO_QUERY, request.query);
 }
 
 /** The app in which a caller acts where the path names none. */
