@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { Writable } from 'node:stream';
 import { expect, it, onTestFinished } from 'vitest';
 import { createLogger } from './logger.ts';
@@ -114,4 +115,40 @@ it('a process exits although nobody reads its log any more', async () => {
   await once(child.stdout, 'close');
   child.stdin.end();
   expect(await once(child, 'exit')).toEqual([3, null]);
+});
+
+/** A process that logs to this, as TypeScript in which there is `logger`. */
+function logging(program: string, stdout: 'pipe' | number) {
+  const begin = `
+    import { createLogger } from ${JSON.stringify(new URL('logger.ts', import.meta.url).href)};
+    const logger = createLogger({ name: 'test', level: 'info' });`;
+  const args = ['--expose-gc', '--input-type=module-typescript', '--eval', begin + program];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', stdout, 'pipe'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  return child;
+}
+
+it.runIf(existsSync('/dev/full'))('a process lives on while the disk that has its log is full', async () => {
+  const full = openSync('/dev/full', 'w');
+  onTestFinished(() => closeSync(full));
+  const child = logging(
+    `for (let i = 0; i < 3; i++) {
+      logger.info('lost');
+      await new Promise((resolve) => setTimeout(resolve, 50)); // for it to be refused
+    }
+    process.exit(3);`,
+    full,
+  );
+  expect(await once(child, 'exit')).toEqual([3, null]);
+});
+
+it('a process whose log is not read keeps no more than some of it in memory', async () => {
+  const child = logging(
+    `for (let i = 0; i < 4000; i++) logger.info('x'.repeat(10_000) + i);
+    gc();
+    process.stderr.write(String(process.memoryUsage().heapUsed));`,
+    'pipe',
+  );
+  const [told] = await once(child.stderr!, 'data');
+  expect(Number(told)).toBeLessThan(25e6);
 });

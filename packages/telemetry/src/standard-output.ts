@@ -3,6 +3,8 @@ import { pino } from 'pino';
 
 /** Bytes that stay together when they are written to a pipe at once: PIPE_BUF of pipe(7). */
 const TOGETHER = 4096;
+/** Characters that are kept for a reader who is slow, or a disk that is full; what comes beyond is lost. */
+const MOST_KEPT = 8 * 1024 * 1024;
 
 /**
  * What pino writes to standard output with: in the background, and what is left when the process exits.
@@ -13,8 +15,11 @@ export function standardOutput(isShared: boolean): ReturnType<typeof pino.destin
   const stream = pino.destination({
     dest: process.stdout.fd ?? 1,
     minLength: 0,
+    maxLength: MOST_KEPT,
     ...(isShared ? { maxWrite: TOGETHER } : {}),
   });
+  // As when the disk is full: it tries again with the next line. Unheard, the error would end the process.
+  stream.on('error', () => {});
   const flushSync = stream.flushSync.bind(stream);
   stream.flushSync = () => withoutEndlessRetries(flushSync);
   return stream;
