@@ -1,12 +1,9 @@
-import { type DeliveryStatus, type Reason, reasonName, reasonNumber, STATUSES } from '@sealpost/core';
+import { type DeliveryStatus, type Reason, reasonName, STATUSES } from '@sealpost/core';
 import type { Retention } from './accept.ts';
 import { type DeliveryRecord, decodeDelivery } from './delivery-record.ts';
 import { type ScriptReply, text } from './scripts.ts';
 import type { Shard } from './shard.ts';
-import { MOST_ADMITTED, readTurn, type Turn } from './turn.ts';
-
-/** A claimed attempt must be settled within this (the longest timeout is 300 s), or the reconciler looks for its job. */
-const CLAIMED_WITHIN_MS = 330_000;
+import { readTurn, type Turn } from './turn.ts';
 
 /** What BullMQ shall be told of a delivery. */
 export type Outcome = {
@@ -59,12 +56,8 @@ export async function claim(
     number,
     generation,
     counted,
-    CLAIMED_WITHIN_MS,
-    reasonNumber('rate_limited'),
-    reasonNumber('quiet_hours'),
     retention.recordsMs,
     retention.bodiesMs,
-    MOST_ADMITTED,
     clock,
   ])) as ScriptReply[];
   const result = text(reply[0]);
@@ -76,17 +69,17 @@ export async function claim(
   }
   const delivery = result === 'run' ? decodeDelivery(reply[1] as Buffer) : undefined;
   if (!delivery) return { result: 'gone' };
-  const sequence = text(reply[4]);
-  const version = reply[6] ?? null;
+  const sequence = text(reply[3]);
+  const version = reply[5] ?? null;
   return {
     result: 'run',
     delivery,
-    eventRecord: (reply[3] as Buffer | null) ?? undefined,
+    eventRecord: (reply[2] as Buffer | null) ?? undefined,
     sequence: sequence === '' ? undefined : Number(sequence),
-    body: (reply[5] as Buffer | null) ?? undefined,
+    body: (reply[4] as Buffer | null) ?? undefined,
     configVersion: version === null ? undefined : Number(text(version)),
-    averageMs: Number(text(reply[7])),
-    ...readTurn(shard, reply.slice(8)),
+    averageMs: Number(text(reply[6])),
+    ...readTurn(shard, reply.slice(7)),
   };
 }
 

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { REASONS } from '@sealpost/core';
+import { assembleScript } from './assemble-script.ts';
 import type { RedisClient } from './connection.ts';
 
-/** What a script is prepended with: files in `lua/` that are no scripts themselves. */
+/** What a script may use: files in `lua/` that are no scripts themselves. */
 const RECORDS = ['common'];
 const LANES = ['common', 'lane'];
 const MOVES = ['common', 'lane', 'moves'];
@@ -35,8 +37,15 @@ export type ScriptArgument = string | number | Buffer;
 export type ScriptReply = Buffer | number | null | ScriptReply[];
 
 const read = (name: string) => readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), 'utf8');
-const sources = Object.entries(SCRIPTS).map(
-  ([name, before]) => [name, [...before, name].map(read).join('\n')] as const,
+/** What scripts call the numbers of reasons, as `REASON_RATE_LIMITED`. */
+const REASON_NUMBERS = REASONS.map((reason, number): [string, string] => [
+  `REASON_${reason.toUpperCase()}`,
+  String(number),
+]);
+
+/** Their whole texts, by name. */
+export const SOURCES: readonly (readonly [name: string, lua: string])[] = Object.entries(SCRIPTS).map(
+  ([name, shared]) => [name, assembleScript(shared.map(read), read(name), REASON_NUMBERS)] as const,
 );
 
 type Callable = Record<
@@ -53,7 +62,7 @@ type Callable = Record<
  * (TRYAGAIN) unless they all are there: these never are, so a shard stands still while it moves, and is never torn.
  */
 export function defineScripts(client: RedisClient): void {
-  for (const [name, lua] of sources) client.defineCommand(`sealpost:${name}`, { numberOfKeys: 2, lua });
+  for (const [name, lua] of SOURCES) client.defineCommand(`sealpost:${name}`, { numberOfKeys: 2, lua });
 }
 
 /** Runs a script on the shard with this key prefix. */

@@ -1,12 +1,9 @@
 import { type DeliveryStatus, type Reason, reasonNumber, STATUSES } from '@sealpost/core';
 import type { Retention } from './accept.ts';
 import { type Outcome, outcome } from './claim.ts';
-import type { ScriptReply } from './scripts.ts';
+import type { ScriptArgument, ScriptReply } from './scripts.ts';
 import type { Shard } from './shard.ts';
-import { MOST_ADMITTED, readTurn, type Turn } from './turn.ts';
-
-/** A retry must have moved this long after it is due, or the reconciler looks for its job. */
-const DUE_WITHIN_MS = 30_000;
+import { readTurn, type Turn } from './turn.ts';
 
 /**
  * What an attempt says of its receiver: `failure`: it cannot be reached or does not work (timeout, network, 5xx);
@@ -55,27 +52,7 @@ export type Settled = Outcome &
 
 /** SETTLE (lua/settle.lua). Answers what BullMQ shall be told, which is another's outcome when this one came late. */
 export async function settle(shard: Shard, settlement: Settlement): Promise<Settled> {
-  const { receiver } = settlement;
-  const reply = (await shard.run('settle', [
-    settlement.number,
-    settlement.generation,
-    settlement.attempt,
-    STATUSES.indexOf(settlement.status),
-    reasonNumber(settlement.reason),
-    settlement.statusCode,
-    Math.round(settlement.delayMs),
-    settlement.attemptRecord ?? '',
-    settlement.correlationId ?? '',
-    settlement.retention.recordsMs,
-    settlement.retention.bodiesMs,
-    DUE_WITHIN_MS,
-    receiver?.sign ?? '',
-    Math.round(receiver?.durationMs ?? 0),
-    Math.round(receiver?.holdMs ?? 0),
-    settlement.disableAfterMs,
-    settlement.random,
-    MOST_ADMITTED,
-  ])) as ScriptReply[];
+  const reply = (await shard.run('settle', settleArguments(settlement))) as ScriptReply[];
   return {
     ...outcome(reply),
     changed: reply[5] === 1,
@@ -83,4 +60,32 @@ export async function settle(shard: Shard, settlement: Settlement): Promise<Sett
     disable: reply[7] === 1,
     ...readTurn(shard, reply.slice(8)),
   };
+}
+
+/** Each argument costs Redis about as much as a field of a record, so a plain success has few. */
+function settleArguments(settlement: Settlement): ScriptArgument[] {
+  const { receiver, correlationId } = settlement;
+  const args: ScriptArgument[] = [
+    settlement.number,
+    settlement.generation,
+    settlement.attempt,
+    STATUSES.indexOf(settlement.status),
+    reasonNumber(settlement.reason),
+    settlement.statusCode,
+    settlement.attemptRecord ?? '',
+    receiver?.sign ?? '',
+    Math.round(receiver?.durationMs ?? 0),
+    settlement.retention.recordsMs,
+    settlement.retention.bodiesMs,
+  ];
+  const isPlain = settlement.status === 'delivered' && receiver?.sign === 'success' && receiver.holdMs <= 0;
+  if (isPlain && correlationId === undefined) return args;
+  args.push(
+    correlationId ?? '',
+    Math.round(settlement.delayMs),
+    Math.round(receiver?.holdMs ?? 0),
+    settlement.disableAfterMs,
+    settlement.random,
+  );
+  return args;
 }

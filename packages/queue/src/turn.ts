@@ -4,9 +4,6 @@ import type { Admitted } from './jobs.ts';
 import { type ScriptReply, text } from './scripts.ts';
 import type { Shard } from './shard.ts';
 
-/** How many a script that frees a place admits at most; one, as a rule, and more when slots have come. */
-export const MOST_ADMITTED = 8;
-
 /** What a script that moves lanes leaves to do. */
 export type Turn = {
   /** These were admitted and need jobs. */

@@ -12,7 +12,7 @@ local numbers = redis.call('LRANGE', p .. 'x:' .. owner, at, at + ARGV[1] - 1)
 local reason = kind == 'app' and ARGV[3] or ARGV[2]
 local jobs = {}
 for _, member in ipairs(numbers) do
-  local d = read(tonumber(member))
+  local d = read(member)
   if d and is_open(d.status) then
     redis.call('ZREM', p .. 'watch', member)
     local lane = lane_of(lane_name(d))

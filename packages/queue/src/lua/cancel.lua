@@ -3,15 +3,14 @@
 --       6 ms within which what is admitted must have moved
 -- Returns {'cancelled', generation} (its job, if any, is of no use now), {'ended', status}, {'missing'}.
 -- Keeps: an attempt under way may still succeed, and then the delivery is delivered (SETTLE).
-local number = tonumber(ARGV[1])
-local d = read(number)
+local d = read(ARGV[1])
 if not d or int(d.app) ~= ARGV[2] then return { 'missing' } end
 if not is_open(d.status) then return { 'ended', d.status } end
 -- Only a claim is watched for longer than an admission. One under way stays watched, so that RETRY does not begin
 -- another attempt beside it; SETTLE, or else its time, ends that.
-local watched = tonumber(redis.call('ZSCORE', p .. 'watch', int(number)) or 0)
+local watched = tonumber(redis.call('ZSCORE', p .. 'watch', ARGV[1]) or 0)
 local is_attempted = has_flag(d.flags, FLAG_DETACHED) or watched > now + tonumber(ARGV[6])
-if d.due > now or not is_attempted then redis.call('ZREM', p .. 'watch', int(number)) end
+if d.due > now or not is_attempted then redis.call('ZREM', p .. 'watch', ARGV[1]) end
 local lane = lane_of(lane_name(d))
 leave(d, lane)
 set_status(d, CANCELLED, correlation_of(d), tonumber(ARGV[4]), tonumber(ARGV[5]))

@@ -1,4 +1,4 @@
--- Lanes: flow control of one endpoint; prepended, after common.lua, to each script that moves deliveries.
+-- Lanes: flow control of one endpoint; shared, after common.lua, by the scripts that move deliveries.
 --
 --   a delivery                                      a lane
 --
@@ -25,26 +25,27 @@ local MOST_IN_VAIN = 50 -- turns in which nothing is admitted, in one call
 local IDLE_ORIGIN = 3600000 -- ms after which what was learned of a webhook_url's origin is forgotten
 
 local LONGEST_HELD = 259200000 -- ms, 72 h: until a worker has told what is configured
-local TEXTS = { qh = true, fd = true } -- all other fields are numbers; what is none was not written by us
 
 local lanes = {}
 
 -- The name of a delivery's lane: its endpoint's number, or app and origin of a `webhook_url`.
 local function lane_name(d, event)
-  if d.endpoint > 0 then return int(d.endpoint) end
-  return int(d.app) .. '.' .. (event_in(event or event_of(d)).l or '')
+  if d.endpoint > 0 then return owner_of(d) end
+  return d.app .. '.' .. (event_in(event or event_of(d)).l or '')
 end
 
+-- All fields but `qh` and `fd` are numbers: what is none was not written by us.
 local function lane_of(name)
-  local lane = lanes[name]
-  if lane then return lane end
-  lane = { name = name, stored = {} }
+  local known = lanes[name]
+  if known then return known end
+  local stored = {}
+  local lane = { name = name, stored = stored, n = 0, q = 0, sc = 0, sk = 0 }
   local fields = redis.call('HGETALL', p .. 'lane:' .. name)
   for i = 1, #fields, 2 do
-    local value = tonumber(fields[i + 1]) or TEXTS[fields[i]] and fields[i + 1] or nil
-    lane[fields[i]], lane.stored[fields[i]] = value, value
+    local field = fields[i]
+    local value = tonumber(fields[i + 1]) or (field == 'qh' or field == 'fd') and fields[i + 1] or nil
+    lane[field], stored[field] = value or lane[field], value
   end
-  lane.n, lane.q, lane.sc, lane.sk = lane.n or 0, lane.q or 0, lane.sc or 0, lane.sk or 0
   lanes[name] = lane
   return lane
 end
@@ -60,10 +61,15 @@ end
 local function save(lane)
   if lane.n <= 0 then lane.n = nil end
   if lane.q <= 0 then lane.q = nil end
-  if lane.sc <= 0 then lane.sc, lane.sd = nil end
+  if lane.sc <= 0 then lane.sc = nil end
+  if lane.sd and not lane.sc then lane.sd = nil end
   if lane.sk <= 0 then lane.sk = nil end
   if not lane.n and not lane.q and not lane.sc and not lane.fs and not lane.cl and not lane.rv then
-    lane.w, lane.ca, lane.cut, lane.avg, lane.rc, lane.ac, lane.sk, lane.pr, lane.xa, lane.u = nil
+    if lane.w or lane.ca or lane.cut then lane.w, lane.ca, lane.cut = nil end
+    if lane.avg then lane.avg = nil end
+    if lane.rc or lane.ac then lane.rc, lane.ac = nil end
+    if lane.sk then lane.sk = nil end
+    if lane.pr or lane.xa or lane.u then lane.pr, lane.xa, lane.u = nil end
     if lane.ta and lane.ta <= now then lane.ta = nil end
   end
   if lane.nb and lane.nb <= now then lane.nb = nil end
@@ -93,12 +99,8 @@ end
 local flow
 local function shard_flow()
   if not flow then
-    local values = redis.call('HMGET', p .. 'flow', 'slots', 'in', 'age', 'fb', 'pe', 're')
-    flow = {
-      slots = tonumber(values[1] or 0), total = tonumber(values[2] or 0), delta = 0,
-      age = tonumber(values[3] or LONGEST_HELD), first = tonumber(values[4] or 0),
-      open = { [PENDING] = tonumber(values[5] or 0), [RETRYING] = tonumber(values[6] or 0) },
-    }
+    local values = redis.call('HMGET', p .. 'flow', 'slots', 'in')
+    flow = { slots = (values[1] or 0) + 0, total = (values[2] or 0) + 0, delta = 0 }
   end
   return flow
 end
@@ -107,31 +109,25 @@ local function add_total(n)
   flow.total, flow.delta = flow.total + n, flow.delta + n
 end
 local function room() return shard_flow().slots - flow.total end
+local function held_age() return tonumber(redis.call('HGET', p .. 'flow', 'age') or LONGEST_HELD) end
 
 -- Ends every script that moved a delivery.
 local function save_all()
   for _, lane in pairs(lanes) do save(lane) end
-  local set = {}
-  if flow and flow.delta ~= 0 then
-    set[1], set[2] = 'in', int(flow.total)
-    flow.delta = 0
-  end
-  for status, n in pairs(newly_open) do
-    if n ~= 0 then
-      local open = shard_flow().open
-      open[status] = open[status] + n
-      set[#set + 1], set[#set + 2] = status == PENDING and 'pe' or 're', int(open[status])
-    end
-  end
-  newly_open = {}
-  if #set > 0 then redis.call('HSET', p .. 'flow', unpack(set)) end
+  local key = p .. 'flow'
+  if flow and flow.delta ~= 0 then redis.call('HINCRBY', key, 'in', int(flow.delta)) end
+  if newly_pending ~= 0 then redis.call('HINCRBY', key, 'pe', int(newly_pending)) end
+  if newly_retrying ~= 0 then redis.call('HINCRBY', key, 're', int(newly_retrying)) end
+  if flow then flow.delta = 0 end
+  newly_pending, newly_retrying = 0, 0
 end
 
 local function window(lane)
   if lane['or'] then return 1 end
-  local size = math.min(lane.w or FIRST_WINDOW, lane.mc or MOST_AT_ONCE)
-  if lane.sk > 0 then size = math.min(size, SMALL_WINDOW) end
-  return math.max(1, math.floor(size))
+  local size, most = lane.w or FIRST_WINDOW, lane.mc or MOST_AT_ONCE
+  if size > most then size = most end
+  if lane.sk > 0 and size > SMALL_WINDOW then size = SMALL_WINDOW end
+  return size < 1 and 1 or size - size % 1
 end
 
 local function is_held(lane) return lane.ps or lane.off or lane.cl end
@@ -143,7 +139,7 @@ local function held_since(lane) return math.min(lane.ps or now, lane.off or now,
 -- that are admitted and have yet to take their token. Limits of one a second and more are
 -- also spread evenly at admission (a generic cell rate algorithm, ITU-T I.371, 2.5 % below the limit, so that the log is
 -- rarely full), since a receiver is not helped by bursts; slower ones may be used up at once.
-local function transit(lane) return math.max(100, math.min(1000, lane.rp / 20)) end
+local function transit(lane) return math.max(100, math.min(1000, math.ceil(lane.rp / 20))) end
 local function pace(lane)
   local interval = lane.rp / lane.rl
   return interval <= 1000 and interval * 1.025 or nil
@@ -154,42 +150,44 @@ local function token_at(lane, ahead)
   local last = redis.call('ZREVRANGE', p .. 'tok:' .. lane.name, place, place, 'WITHSCORES')
   return last[2] and last[2] + lane.rp + 1 or 0
 end
-local function token_of(d) return int(d.number) .. ':' .. int(d.attempts + 1) end
+local function token_of(d) return d.member .. ':' .. int(d.attempts + 1) end
 local function has_token(lane, d) return redis.call('ZSCORE', p .. 'tok:' .. lane.name, token_of(d)) end
 local function take_pace(lane)
-  local interval = lane.rl and not lane.rs and pace(lane)
+  local interval = not lane.rs and pace(lane)
   if interval then lane.ta = math.max(now, lane.ta or 0) + interval end
 end
 local function take_token(lane, d)
   local key, member = p .. 'tok:' .. lane.name, token_of(d)
   local lost = has_token(lane, d) -- the same attempt, whose worker died: the receiver may have had it
-  if lost then redis.call('ZADD', key, lost, member .. ':' .. int(lost)) end
+  if lost then redis.call('ZADD', key, lost, member .. ':' .. int(tonumber(lost))) end
   redis.call('ZADD', key, int(now + transit(lane)), member)
   redis.call('ZREMRANGEBYSCORE', key, '-inf', int(now - lane.rp - 1))
   redis.call('PEXPIRE', key, int(lane.rp * 2))
 end
 -- The attempt has been answered: it has reached the receiver.
-local function date_token(lane, number, attempt)
-  redis.call('ZADD', p .. 'tok:' .. lane.name, 'XX', 'LT', int(now), int(number) .. ':' .. int(attempt))
+local function date_token(lane, d, attempt)
+  redis.call('ZADD', p .. 'tok:' .. lane.name, 'XX', 'LT', int(now), d.member .. ':' .. int(attempt))
 end
 
 -- Nothing was posted: as if it had not been admitted. A token that it lost to a dead worker stays.
-local function give_back(lane, number, attempt)
-  redis.call('ZREM', p .. 'tok:' .. lane.name, int(number) .. ':' .. int(attempt))
+local function give_back(lane, d, attempt)
+  redis.call('ZREM', p .. 'tok:' .. lane.name, d.member .. ':' .. int(attempt))
   local interval = not lane.rs and pace(lane)
   if interval and lane.ta then lane.ta = lane.ta - interval end
 end
 
 -- Quiet hours come from a worker that knows time zones; a period that has passed says nothing of the next.
-local function quiet_unknown(lane) return lane.qh and (not lane.qu or now >= lane.qu) end
-local function is_quiet(lane) return lane.qh and lane.qf and lane.qf <= now and now < lane.qu end
+local function quiet_unknown(lane) return not lane.qu or now >= lane.qu end
+local function is_quiet(lane) return lane.qf and lane.qf <= now and now < lane.qu end
 
 -- When time alone lets the lane send: 0 for now, or ms; false when something else must happen first.
 local function open_at(lane)
   if lane.ps or lane.off or lane.mv then return false end
-  if quiet_unknown(lane) then return now + 1 end
   local at = lane.nb or 0
-  if is_quiet(lane) and not lane.qs then at = math.max(at, lane.qu) end
+  if lane.qh then
+    if quiet_unknown(lane) then return now + 1 end
+    if is_quiet(lane) and not lane.qs then at = math.max(at, lane.qu) end
+  end
   return at
 end
 
@@ -217,7 +215,7 @@ local function endpoint_of(lane) return is_origin(lane) and 0 or tonumber(lane.n
 
 -- ms until the first lane is to be woken of those that this call has put to sleep, -1: none. PUMP tells of all.
 local wakes_at
-local function until_wake() return wakes_at and int(math.max(0, wakes_at - now)) or -1 end
+local function until_wake() return wakes_at and math.max(0, wakes_at - now) or -1 end
 
 -- Puts the lane where the next turn or the right time finds it.
 local function ready(lane, list)
@@ -230,18 +228,16 @@ local function ready(lane, list)
   if lane.qh then at = math.min(at, lane.qu or now) end
   if opens and opens > now then at = math.min(at, opens) end
   if lane.sc > 0 then at = math.min(at, lane.sd or now) end
-  if is_held(lane) and lane.q > 0 then
-    lane.xa = lane.xa or held_since(lane) + shard_flow().age
+  if lane.q > 0 and is_held(lane) then
+    lane.xa = lane.xa or held_since(lane) + held_age()
     at = math.min(at, lane.xa)
-  else
+  elseif lane.xa then
     lane.xa = nil
   end
-  if is_idle(lane) then
-    if lane.nb and lane.nb > now then
-      at = math.min(at, lane.nb)
-    elseif (lane.fs or lane.cl or lane.rv) and is_origin(lane) then
-      at = math.min(at, lane.z or now + IDLE_ORIGIN)
-    end
+  if lane.nb and lane.nb > now and is_idle(lane) then
+    at = math.min(at, lane.nb)
+  elseif (lane.fs or lane.cl or lane.rv) and is_origin(lane) and is_idle(lane) then
+    at = math.min(at, lane.z or now + IDLE_ORIGIN)
   end
   at = at < math.huge and math.floor(at) or nil
   if at == lane.z then return end
@@ -252,6 +248,11 @@ local function ready(lane, list)
     redis.call('ZREM', p .. 'wake', lane.name)
   end
   lane.z = at
+end
+
+-- An endpoint that was deleted meanwhile has no lane any more.
+local function has_lane(lane, d)
+  return d.endpoint == 0 or lane.fs or redis.call('HEXISTS', p .. 'cfg:' .. int(d.app), id('ep', d.endpoint)) == 1
 end
 
 -- Forgets that the lane failed, and lets it begin anew with a small window. `by`: what opened it. Until it has a success,

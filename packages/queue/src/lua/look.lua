@@ -34,7 +34,7 @@ end
 
 local function oldest_open()
   local last = math.floor(tonumber(redis.call('GET', p .. 'n') or 0) / BUCKET)
-  local before = shard_flow().first
+  local before = tonumber(redis.call('HGET', p .. 'flow', 'fb') or 0)
   local bucket, first, looked, passed = before, nil, 0, 0
   local oldest
   while bucket <= last and not oldest and looked < OPEN_BUCKETS and passed < tonumber(ARGV[2]) do
@@ -60,7 +60,7 @@ local function oldest_ready()
       local at = lane.q > 0 and admits_at(lane)
       for _, list in ipairs(at and at <= now and { 'r', 'q' } or {}) do
         local member = redis.call('LINDEX', p .. list .. ':' .. name, 0)
-        local d = member and read(tonumber(member))
+        local d = member and read(member)
         if d and is_open(d.status) and has_flag(d.flags, FLAG_WAITING) then
           local since = math.max(d.created, d.due)
           if not oldest or since < oldest then oldest = since end
@@ -80,7 +80,7 @@ local function live_slots()
   return int(total)
 end
 
-local open = shard_flow().open
-return { int(math.max(0, open[PENDING])), int(math.max(0, open[RETRYING])), oldest_open(), oldest_ready(),
+local open = redis.call('HMGET', p .. 'flow', 'pe', 're')
+return { int(math.max(0, open[1] or 0)), int(math.max(0, open[2] or 0)), oldest_open(), oldest_ready(),
   redis.call('SCARD', p .. 'closed'), redis.call('LLEN', p .. 'outbox'), live_slots(),
   redis.call('LLEN', ARGV[1] .. 'wait'), redis.call('LLEN', ARGV[1] .. 'active'), redis.call('ZCARD', ARGV[1] .. 'delayed') }

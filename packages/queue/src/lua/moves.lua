@@ -1,10 +1,13 @@
--- How deliveries move in and out of their lanes; prepended after lane.lua, which has the drawing. Every move is `leave` and
+-- How deliveries move in and out of their lanes; shared, after lane.lua, which has the drawing. Every move is `leave` and
 -- one of `put_…`, so that the counts of the lane and of the shard move with it.
+
+-- How many a script that frees a place admits at most; one, as a rule, and more when slots have come.
+local MOST_ADMITTED = 8
 
 -- Takes a delivery from its place in its lane; the caller puts it elsewhere, or it has ended.
 local function leave(d, lane)
   if has_flag(d.flags, FLAG_WAITING) then
-    if lane.sc > 0 and redis.call('ZREM', p .. 's:' .. lane.name, int(d.number)) == 1 then
+    if lane.sc > 0 and redis.call('ZREM', p .. 's:' .. lane.name, d.member) == 1 then
       lane.sc = lane.sc - 1
     else
       lane.q = lane.q - 1
@@ -26,7 +29,7 @@ local function put_admitted(d, lane)
   lane.n = lane.n + 1
   if lane.rl and not lane.rs then lane.u = (lane.u or 0) + 1 end
   add_total(1)
-  redis.call('ZADD', p .. 'watch', int(now + ADMITTED_WITHIN), int(d.number))
+  redis.call('ZADD', p .. 'watch', int(now + ADMITTED_WITHIN), d.member)
 end
 
 -- It has its lane's place, and none among what waits to be claimed.
@@ -39,20 +42,20 @@ end
 local function put_waiting(d, lane, list)
   d.flags = d.flags + FLAG_WAITING
   lane.q = lane.q + 1
-  redis.call('RPUSH', p .. list .. ':' .. lane.name, int(d.number))
+  redis.call('RPUSH', p .. list .. ':' .. lane.name, d.member)
 end
 
 local function put_scheduled(d, lane)
   d.flags = d.flags + FLAG_WAITING
   lane.sc = lane.sc + 1
-  redis.call('ZADD', p .. 's:' .. lane.name, int(d.due), int(d.number))
+  redis.call('ZADD', p .. 's:' .. lane.name, int(d.due), d.member)
   lane.sd = math.min(lane.sd or d.due, d.due)
 end
 
 -- Back into its lane, to be admitted again with a job of its own; the one it has becomes stale.
 local function put_back(d, lane, list)
   leave(d, lane)
-  redis.call('ZREM', p .. 'watch', int(d.number))
+  redis.call('ZREM', p .. 'watch', d.member)
   next_generation(d)
   put_waiting(d, lane, list)
   write(d)
@@ -64,7 +67,7 @@ local function enter(d, lane, list)
   local at = lane.q <= 0 and room() > 0 and admits_at(lane)
   if at and at <= now then
     if lane.cl then lane.pr = d.number end
-    take_pace(lane)
+    if lane.rl then take_pace(lane) end
     put_admitted(d, lane)
     return true
   end
@@ -85,7 +88,7 @@ local function take_next(lane)
   for _, list in ipairs(order) do
     repeat
       local member = redis.call('LPOP', p .. list .. ':' .. lane.name)
-      local d = member and read(tonumber(member))
+      local d = member and read(member)
       -- Without the flag it is an old entry: the delivery has gone another way since.
       if d and has_flag(d.flags, FLAG_WAITING) and is_open(d.status) then
         lane.rc = list == 'r' and d.attempts > 0 and (lane.rc or 0) + 1 or nil
@@ -114,14 +117,14 @@ local function admit(most)
     if not name then break end
     looked = looked + 1
     local lane = lane_of(name)
-    lane.rg = nil
+    if lane.rg then lane.rg = nil end
     local has_backlog = list == 'fresh' and lane.q > FIRST_WINDOW -- it takes its turns in the ring
     local at = not has_backlog and lane.q > 0 and admits_at(lane)
     local d = at and at <= now and take_next(lane)
     if d then
       leave(d, lane)
       if lane.cl then lane.pr = d.number end
-      take_pace(lane)
+      if lane.rl then take_pace(lane) end
       put_admitted(d, lane)
       write(d)
       out[#out + 1] = d
@@ -135,9 +138,9 @@ end
 local function tickets(admitted)
   local out = {}
   for _, d in ipairs(admitted) do
-    for _, value in ipairs({ int(d.number), d.generation, int(d.event), event_of(d) or '', int(d.endpoint) }) do
-      out[#out + 1] = value
-    end
+    local n = #out
+    out[n + 1], out[n + 2], out[n + 3], out[n + 4], out[n + 5] =
+      d.member, d.generation, int(d.event), event_of(d) or '', owner_of(d)
   end
   return out
 end
@@ -145,7 +148,7 @@ end
 -- Why an ended delivery cannot be sent again; nil: it can.
 local function cannot_reopen(d)
   -- SETTLE of an end takes it from `watch`: only a claim stands there.
-  if tonumber(redis.call('ZSCORE', p .. 'watch', int(d.number)) or 0) > now then return 'running' end
+  if tonumber(redis.call('ZSCORE', p .. 'watch', d.member) or 0) > now then return 'running' end
   local config = p .. 'cfg:' .. int(d.app)
   if redis.call('HEXISTS', config, 'app') == 0
     or (d.endpoint > 0 and redis.call('HEXISTS', config, id('ep', d.endpoint)) == 0) then
@@ -161,9 +164,9 @@ end
 local function reopen_delivery(d)
   set_status(d, d.attempts == 0 and PENDING or RETRYING, correlation_of(d), 0, 0)
   next_generation(d)
-  redis.call('ZREM', p .. 'watch', int(d.number)) -- of an attempt whose time is over
+  redis.call('ZREM', p .. 'watch', d.member) -- of an attempt whose time is over
   d.retry_base, d.due, d.reason = d.attempts, now, 0
   -- Its endpoint is not idle (WATCH-IDLE), though the newest delivery may be old.
-  local notes, endpoint = p .. 'idle:' .. int(d.app), int(d.endpoint)
+  local notes, endpoint = p .. 'idle:' .. int(d.app), owner_of(d)
   if redis.call('HEXISTS', notes, endpoint) == 1 then redis.call('HSET', notes, endpoint, int(now)) end
 end

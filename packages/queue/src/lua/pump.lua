@@ -36,9 +36,9 @@ local function count_slots()
   end
   local known = shard_flow()
   tell_ahead()
-  if known.slots ~= total or known.age ~= tonumber(ARGV[4]) then
+  if known.slots ~= total or held_age() ~= tonumber(ARGV[4]) then
     redis.call('HSET', p .. 'flow', 'slots', int(total), 'age', ARGV[4])
-    known.slots, known.age = total, tonumber(ARGV[4])
+    known.slots = total
   end
 end
 
@@ -47,7 +47,7 @@ local function release_scheduled(lane)
   local key = p .. 's:' .. lane.name
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', int(now), 'LIMIT', 0, math.max(0, budget))) do
     budget = budget - 1
-    local d = read(tonumber(member))
+    local d = read(member)
     if d and has_flag(d.flags, FLAG_WAITING) then
       lane.sc, lane.q = lane.sc - 1, lane.q + 1
       redis.call('RPUSH', p .. 'q:' .. lane.name, member)
@@ -61,7 +61,7 @@ end
 
 -- Ends what a held lane has held for too long, oldest first. Returns the app, if any was ended.
 local function expire_held(lane)
-  local age, since, count, app = shard_flow().age, held_since(lane), 0, nil
+  local age, since, count, app = held_age(), held_since(lane), 0, nil
   local pause = math.max(1000, math.min(60000, age / 100)) -- until the next ones are looked for: in batches, not one by one
   lane.xa = nil
   for _, list in ipairs({ 'q', 'r', 'y' }) do
@@ -74,7 +74,7 @@ local function expire_held(lane)
         break
       end
       budget = budget - 1
-      local d = read(tonumber(member))
+      local d = read(member)
       if d and has_flag(d.flags, FLAG_WAITING) and is_open(d.status) then
         local expires = math.max(since, d.due) + age
         if expires > now then
@@ -105,11 +105,11 @@ local function wake(name)
   if is_idle(lane) and is_origin(lane) and not lane.nb then
     lane.fs, lane.fd, lane.cl, lane.po, lane.pa, lane.rv = nil
   end
-  if quiet_unknown(lane) then
+  if lane.qh and quiet_unknown(lane) then
     unknown_quiet[#unknown_quiet + 1], unknown_quiet[#unknown_quiet + 2] = name, lane.qh
   end
   ready(lane)
-  if quiet_unknown(lane) then -- asked for now; should the answer be lost, ask again
+  if lane.qh and quiet_unknown(lane) then -- asked for now; should the answer be lost, ask again
     lane.z = now + 1000
     redis.call('ZADD', p .. 'wake', int(lane.z), name)
   end

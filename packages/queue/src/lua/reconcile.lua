@@ -15,7 +15,7 @@ end
 
 local overdue = redis.call('ZRANGEBYSCORE', p .. 'watch', '-inf', int(now), 'LIMIT', 0, limit)
 for _, member in ipairs(overdue) do
-  local d = read(tonumber(member))
+  local d = read(member)
   if not d or has_flag(d.flags, FLAG_WAITING) then
     redis.call('ZREM', p .. 'watch', member)
   elseif has_job(d) then -- also of a delivery that has ended: it completes when it runs

@@ -52,7 +52,7 @@ local function send_again(d)
 end
 
 for i = 9, #ARGV do
-  local d = read(tonumber(ARGV[i]))
+  local d = read(ARGV[i])
   if is_wanted(d) then
     local became = send_again(d)
     counts[became] = counts[became] + 1

@@ -5,8 +5,7 @@
 --         {'expired'}: the body is gone, {'deleted'}: app or endpoint is,
 --         {'exhausted'}: as many attempts as can be counted, {'missing'}.
 -- Keeps: an open delivery is never given a second job.
-local number = tonumber(ARGV[1])
-local d = read(number)
+local d = read(ARGV[1])
 if not d or int(d.app) ~= ARGV[2] then return { 'missing' } end
 if is_open(d.status) then return { 'open' } end
 local obstacle = cannot_reopen(d)
