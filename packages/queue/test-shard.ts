@@ -1,15 +1,21 @@
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { formatId } from '@sealpost/core';
-import { type Acceptance, type AcceptResult, accept } from './src/accept.ts';
-import { type ClaimResult, claim } from './src/claim.ts';
+import type { Redis } from 'ioredis';
+import type { Acceptance, AcceptResult } from './src/accept.ts';
+import type { ClaimResult } from './src/claim.ts';
 import { type DeliveryRecord, decodeDelivery } from './src/delivery-record.ts';
-import { detach } from './src/detach.ts';
+import * as queue from './src/index.ts';
 import type { Admitted } from './src/jobs.ts';
 import { place } from './src/keys.ts';
 import { Numbers } from './src/numbers.ts';
-import { type PumpOptions, pump } from './src/pump.ts';
-import { type Settled, type Settlement, settle } from './src/settle.ts';
+import type { PumpOptions } from './src/pump.ts';
+import type { Settled, Settlement } from './src/settle.ts';
 import { type Shard, Shards } from './src/shard.ts';
 import { startTestRedis, type TestRedis } from './testing.ts';
+
+/** This package, or the same of another version, and the shard as that sees it. */
+type Version = { queue: typeof queue; shard: Shard };
 
 export const APP = 1;
 export const ENDPOINT = 2;
@@ -57,31 +63,56 @@ export function record(overrides: Partial<DeliveryRecord> = {}): DeliveryRecord 
 export class TestShard {
   readonly redis: TestRedis;
   readonly shard: Shard;
+  readonly #versions: Version[];
   #changes = 0;
+  #turn = 0;
 
-  private constructor(redis: TestRedis) {
+  private constructor(redis: TestRedis, other: typeof queue | undefined) {
     this.redis = redis;
     this.shard = new Shards(redis.client).get(0);
+    this.#versions = [{ queue, shard: this.shard }];
+    // A client knows the scripts of one version.
+    if (other)
+      this.#versions.push({
+        queue: other,
+        shard: new other.Shards((redis.client as Redis).duplicate() as never).get(0),
+      });
   }
 
-  static async start(): Promise<TestShard> {
-    return new TestShard(await startTestRedis());
+  /** @param beside a checkout of another version: scripts of both are run, as while a system is upgraded */
+  static async start({ beside }: { beside?: string | undefined } = {}): Promise<TestShard> {
+    const index = beside && pathToFileURL(join(beside, 'packages/queue/src/index.ts')).href;
+    return new TestShard(await startTestRedis(), index ? await import(index) : undefined);
   }
 
-  stop(): Promise<void> {
-    return this.redis.stop();
+  /** Whose turn it is: always in the same order. */
+  get #version(): Version {
+    this.#turn = (this.#turn * 1_103_515_245 + 12_345) % 2 ** 31;
+    return this.#versions[(this.#turn >> 16) % this.#versions.length]!;
+  }
+
+  async stop(): Promise<void> {
+    for (const { shard } of this.#versions) shard.client.disconnect();
+    await this.redis.stop();
+  }
+
+  /** Runs a script that takes and returns the same in each version. */
+  run(...call: Parameters<Shard['run']>): ReturnType<Shard['run']> {
+    return this.#version.shard.run(...call);
   }
 
   /** Forgets everything. Endpoints that the app has: `endpoints`; a worker lives if there are `slots`. */
   async reset({ endpoints = [ENDPOINT], slots = 50 } = {}): Promise<void> {
     await this.redis.client.flushall();
+    this.#turn = 0;
     const ids = endpoints.flatMap((endpoint) => [formatId('ep', 0, endpoint), '-']);
     await this.redis.client.hset(this.shard.key(`cfg:${APP}`), 'v', 1, 'app', '-', ...ids);
     if (slots > 0) await this.pump({ slots });
   }
 
   pump(options: Partial<PumpOptions> = {}) {
-    return pump(this.shard, {
+    const version = this.#version;
+    return version.queue.pump(version.shard, {
       worker: 'w',
       slots: 50,
       maxAgeMs: 3 * DAY_MS,
@@ -100,7 +131,8 @@ export class TestShard {
     const number = overrides.number ?? (await new Numbers(this.shard).take(Math.max(1, count)));
     const { lane, deliverAt, ...acceptance } = overrides;
     const each = Array.isArray(of) ? of : Array.from({ length: count }, () => of);
-    const result = await accept(this.shard, {
+    const version = this.#version;
+    const result = await version.queue.accept(version.shard, {
       app: APP,
       configVersion: overrides.configVersion ?? (await this.version()),
       number,
@@ -124,11 +156,13 @@ export class TestShard {
   }
 
   claim(number: number, generation = 1, counted = 0, clock = Date.now()): Promise<ClaimResult> {
-    return claim(this.shard, number, generation, counted, RETENTION, clock);
+    const version = this.#version;
+    return version.queue.claim(version.shard, number, generation, counted, RETENTION, clock);
   }
 
   settle(number: number, overrides: Partial<Settlement> = {}): Promise<Settled> {
-    return settle(this.shard, settlement(number, overrides));
+    const version = this.#version;
+    return version.queue.settle(version.shard, settlement(number, overrides));
   }
 
   /** An attempt that succeeds after `durationMs`. */
@@ -159,7 +193,8 @@ export class TestShard {
     generation = 1,
     attempt = 1,
   ) {
-    return detach(this.shard, number, generation, attempt, how, endsWithinMs);
+    const version = this.#version;
+    return version.queue.detach(version.shard, number, generation, attempt, how, endsWithinMs);
   }
 
   /** WRITE-CONFIG. */

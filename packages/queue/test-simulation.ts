@@ -255,7 +255,7 @@ export class Simulation {
 
   async reconcile(crash: Crash): Promise<void> {
     await this.makeOverdue();
-    const reply = await this.#test.shard.run('reconcile', [200, 30_000, this.#test.shard.jobPrefix]);
+    const reply = await this.#test.run('reconcile', [200, 30_000, this.#test.shard.jobPrefix]);
     await this.#look();
     await this.#take({ admitted: readTickets(this.#test.shard, (reply as ScriptReply[]).slice(2)) }, crash);
   }
@@ -331,7 +331,7 @@ export class Simulation {
     if (number === undefined) return;
     const { recordsMs, bodiesMs } = RETENTION;
     const reason = reasonNumber('cancelled_by_request');
-    const reply = await this.#test.shard.run('cancel', [number, APP, reason, recordsMs, bodiesMs, 31_000]);
+    const reply = await this.#test.run('cancel', [number, APP, reason, recordsMs, bodiesMs, 31_000]);
     await this.#look();
     const [result, generation] = (reply as ScriptReply[]).map(text);
     if (result === 'cancelled') await this.#removeIfIdle(number, Number(generation));
@@ -340,7 +340,7 @@ export class Simulation {
   async retry(pick: number, crash: Crash): Promise<void> {
     const number = this.#pickDelivery(pick);
     if (number === undefined) return;
-    const reply = (await this.#test.shard.run('retry', [number, APP])) as ScriptReply[];
+    const reply = (await this.#test.run('retry', [number, APP])) as ScriptReply[];
     await this.#look();
     if (text(reply[0]) !== 'retry') return;
     this.#meddled(number);
@@ -411,7 +411,7 @@ export class Simulation {
   async cancelDeleted(): Promise<boolean> {
     const { recordsMs, bodiesMs } = RETENTION;
     const reasons = [reasonNumber('endpoint_deleted'), reasonNumber('app_deleted')];
-    const reply = await this.#test.shard.run('cancel-owner', [3, ...reasons, recordsMs, bodiesMs]);
+    const reply = await this.#test.run('cancel-owner', [3, ...reasons, recordsMs, bodiesMs]);
     await this.#look();
     if (!Array.isArray(reply)) return false;
     for (const id of reply.map(text)) {

@@ -6,15 +6,16 @@ import { ENDPOINTS, ORIGIN, Simulation } from '../test-simulation.ts';
 /**
  * More of them find more: `SEALPOST_PROPERTY_RUNS=2000` takes chance, and a failure prints its seed for
  * `SEALPOST_PROPERTY_SEED`. Without either the same runs are made each time, so that a red one is the change's doing.
+ * `SEALPOST_PROPERTY_BESIDE`: the folder of another version, whose scripts are run beside these.
  */
-const { SEALPOST_PROPERTY_RUNS, SEALPOST_PROPERTY_SEED } = process.env;
+const { SEALPOST_PROPERTY_RUNS, SEALPOST_PROPERTY_SEED, SEALPOST_PROPERTY_BESIDE } = process.env;
 const RUNS = Number(SEALPOST_PROPERTY_RUNS ?? 150);
 const SEED = SEALPOST_PROPERTY_SEED ?? (SEALPOST_PROPERTY_RUNS === undefined ? '20261122' : undefined);
 
 let test: TestShard;
 
 beforeAll(async () => {
-  test = await TestShard.start();
+  test = await TestShard.start({ beside: SEALPOST_PROPERTY_BESIDE });
 });
 afterAll(() => test.stop());
 
