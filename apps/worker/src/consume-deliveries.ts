@@ -1,7 +1,9 @@
 import {
   connect,
   type DeliveryJobData,
+  DROP_COMPLETED_EVERY,
   detach,
+  dropCompleted,
   queueName,
   queuePrefix,
   type RedisClient,
@@ -42,6 +44,7 @@ export class Consumer {
   readonly #running = new Map<Attempt, RunningJob>();
   readonly #detached = new Set<Promise<void>>();
   #probing: NodeJS.Timeout | undefined;
+  #worked = 0;
 
   constructor(options: ConsumerOptions) {
     this.#options = options;
@@ -62,7 +65,8 @@ export class Consumer {
         stalledInterval: 10_000,
         // The default would fail a delivery that two crashes have touched.
         maxStalledCount: 1_000_000,
-        removeOnComplete: { count: 1000 },
+        // All: they are dropped many at a time (dropCompleted).
+        removeOnComplete: { count: -1 },
         removeOnFail: { count: 10_000 },
         runRetryDelay: 1000,
         settings: { backoffStrategy: backoff },
@@ -128,7 +132,19 @@ export class Consumer {
       await this.#giveBack(error, job, token);
     } finally {
       this.#attempts.freeSlot();
+      this.#worked += 1;
+      if (this.#worked % DROP_COMPLETED_EVERY === 0) this.#dropCompleted();
     }
+  }
+
+  #dropCompleted(): void {
+    const { shard, logger } = this.#options;
+    dropCompleted(shard).catch((error: unknown) => {
+      logger.warn(
+        { err: error, shard: shard.number },
+        'completed jobs could not be dropped; they are next time',
+      );
+    });
   }
 
   /** @throws what BullMQ is told by an error */

@@ -1,5 +1,6 @@
 import {
   cancelDeleted,
+  dropCompleted,
   expire,
   type Retention,
   reconcile,
@@ -87,6 +88,8 @@ export class Housekeeper {
     await this.#chore(() => this.#replay());
     await this.#chore(() => this.#keepMoves());
     if (this.#round % EXPIRE_EVERY === 0) await this.#chore(() => this.#expire());
+    // Workers do it as they work: what was left by some that have died.
+    if (this.#round % EXPIRE_EVERY === 0) await this.#chore(() => dropCompleted(this.#shard));
     if (this.#round % RECOUNT_EVERY === 0) await this.#chore(() => this.#recount());
     if (this.#idle || this.#round % IDLE_EVERY === 0) await this.#chore(() => this.#disableIdle());
     this.#round++;

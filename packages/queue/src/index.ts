@@ -8,6 +8,7 @@ export * from './cluster-connection.ts';
 export * from './connection.ts';
 export * from './delivery-record.ts';
 export * from './detach.ts';
+export * from './drop-completed.ts';
 export * from './event-record.ts';
 export * from './first-span.ts';
 export * from './jobs.ts';

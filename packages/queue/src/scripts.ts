@@ -23,6 +23,7 @@ const SCRIPTS = {
   reconcile: MOVES,
   'cancel-owner': MOVES,
   expire: RECORDS,
+  'drop-completed': RECORDS,
   look: LANES,
   recount: RECORDS,
   'write-config': LANES,
