@@ -52,15 +52,12 @@ async function prepare(): Promise<void> {
 
 /** A worker says that it has so many slots. */
 async function live(slots: number): Promise<void> {
-  const clock = Date.now();
-  const { admitted } = await queue.pump(shard, {
-    worker: 'w',
-    slots,
-    maxAgeMs: 1e9,
-    retention: RETENTION,
-    clock,
-  });
-  await queue.enqueue(shard.queue, admitted);
+  const pump = { worker: 'w', slots, maxAgeMs: 1e9, retention: RETENTION };
+  for (let more = true; more; ) {
+    const turn = await queue.pump(shard, { ...pump, clock: Date.now() });
+    await queue.enqueue(shard.queue, turn.admitted);
+    ({ more } = turn);
+  }
 }
 
 /** Publishes one event with one delivery. Gives its number. */
