@@ -129,8 +129,7 @@ class Run {
     }
     await this.#row('refusing', async () => false, sheddingMs);
     const stopped = producer.stop();
-    await this.#row('catching up', async (open) => open === 0, catchUpMs);
-    const leftOpen = await this.#open();
+    const leftOpen = await this.#row('catching up', async (open) => open === 0, catchUpMs);
     if (leftOpen === 0) await stopped;
     await this.#row('idle again', async () => false, 3000);
     await this.#prober.stop();
@@ -148,12 +147,12 @@ class Run {
     };
   }
 
-  /** Lasts until `done`, given how many are open, or so long. */
+  /** Lasts until `done`, given how many are open, or so long. Gives how many were: the prober goes on publishing. */
   async #row(
     name: string,
     done: (open: number) => Promise<boolean>,
     ms = Number.POSITIVE_INFINITY,
-  ): Promise<void> {
+  ): Promise<number> {
     const { say, signal } = this.#options;
     const began = performance.now();
     const arrivedBefore = (await this.#receivers.arrived()).requests;
@@ -181,6 +180,7 @@ class Run {
       ready: await Promise.all([this.#stack.api, ...this.#stack.workers].map(({ url }) => readiness(url))),
     });
     say(`${name}: done, ${open.toLocaleString('en')} open`);
+    return open;
   }
 
   async #open(): Promise<number> {
