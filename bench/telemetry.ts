@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { runMain } from '@sealpost/scripts/launcher-error';
 import { eventually } from './harness/clock.ts';
 import { inParallel } from './harness/in-parallel.ts';
+import { canCountInstructions, InstructionCounter } from './harness/instructions.ts';
 import { publishOne } from './harness/publish.ts';
 import type { ReceiverGroup } from './harness/receivers.ts';
 import { n, say, table } from './harness/report.ts';
@@ -14,10 +15,11 @@ import { exactCpuSeconds } from './harness/usage.ts';
 
 const USAGE = `What traces and metrics cost: CPU of API and worker a delivery, with OpenTelemetry off and on.
 
-  node bench/telemetry.ts [--rounds N] [--events N] [--base DIR]
+  node bench/telemetry.ts [--rounds N] [--events N] [--base DIR] [--instructions]
 
   --rounds    how often each variant is measured, in turn (default 40); of ten rounds the second best counts
   --events    events a round, with one delivery each (default 200)
+  --instructions  counts instructions in user mode (perf stat), which a busy machine changes little, instead of CPU time
   --base      also measures the Sealpost in this folder (with its node_modules), and compares all with it
 
   All variants run at the same time, each on a Redis of its own, and are under load in turn, so that what else the
@@ -35,10 +37,15 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '40' },
     events: { type: 'string', default: '200' },
     base: { type: 'string' },
+    instructions: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
 const [rounds, events] = [Number(values.rounds), Number(values.events)];
+if (values.instructions && !canCountInstructions()) {
+  console.error('perf cannot count instructions here: run it without --instructions, on an idle machine.');
+  process.exit(1);
+}
 if (values.help || !(rounds > 0) || !(events > 0)) {
   console.log(USAGE);
   process.exit(values.help ? 0 : 2);
@@ -49,7 +56,7 @@ type Variant = {
   stack: Stack;
   group: ReceiverGroup;
   published: number;
-  /** µs a delivery, a round each. */
+  /** µs, or thousands of instructions, a delivery; a round each. */
   api: number[];
   worker: number[];
 };
@@ -93,28 +100,44 @@ async function start(name: string, root: string, env: NodeJS.ProcessEnv = {}): P
 /** Publishes a round's events and waits until all have arrived and been settled. */
 async function measure(variant: Variant, counts: boolean): Promise<void> {
   const { stack, group } = variant;
-  const cpu = async () => [
-    await exactCpuSeconds(stack.apiPid),
-    await exactCpuSeconds(stack.workers[0]!.pid!),
-  ];
-  const before = await cpu();
+  const spent = await meter([stack.apiPid, stack.workers[0]!.pid!]);
   await inParallel(events, AT_ONCE, (i) => publishOne(stack.client, APP, `kind.${i % ENDPOINTS}`, i));
   variant.published += events;
   const arrived = () => group.counts().then((now) => now.arrived >= variant.published);
   if (!(await eventually(arrived, { timeoutMs: 60_000, everyMs: 20 }))) throw new Error('not all arrived');
   await new Promise((done) => setTimeout(done, 300)); // the last ones are settled, and spans sent
-  const after = await cpu();
+  const [api, worker] = (await spent()) as [number, number];
   if (!counts) return;
-  variant.api.push(((after[0]! - before[0]!) * 1e6) / events);
-  variant.worker.push(((after[1]! - before[1]!) * 1e6) / events);
+  variant.api.push(api / events);
+  variant.worker.push(worker / events);
+}
+
+/** What each process spends from now until it is asked for: µs of CPU time, or thousands of instructions. */
+async function meter(pids: number[]): Promise<() => Promise<number[]>> {
+  if (values.instructions) {
+    const counters = await Promise.all(pids.map((pid) => InstructionCounter.start(pid)));
+    return () => Promise.all(counters.map(async (counter) => (await counter.stop()) / 1000));
+  }
+  const before = await Promise.all(pids.map(exactCpuSeconds));
+  const after = () => Promise.all(pids.map(exactCpuSeconds));
+  return async () => (await after()).map((seconds, i) => (seconds - before[i]!) * 1e6);
 }
 
 function show(variants: Variant[]): void {
   const [first] = variants as [Variant];
+  const unit = values.instructions ? 'k instructions' : 'CPU µs';
   const together = ({ api, worker }: Variant) => api.map((value, i) => value + worker[i]!);
   const ratio = (of: number[], to: number[]) => (calm(of) / calm(to)).toFixed(3);
   table(
-    ['CPU a delivery', 'API µs', 'worker µs', 'together µs', `of "${first.name}"`, 'API', 'worker'],
+    [
+      'a delivery',
+      `API ${unit}`,
+      `worker ${unit}`,
+      `together ${unit}`,
+      `of "${first.name}"`,
+      'API',
+      'worker',
+    ],
     variants.map((variant) => [
       variant.name,
       n(calm(variant.api)),
