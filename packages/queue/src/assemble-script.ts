@@ -5,7 +5,7 @@ const TOKEN = /--[^\n]*|'[^'\n]*'|"[^"\n]*"|[A-Za-z_]\w*|\d[\w.]*|\.+|\s+|[^\s\w
 const DECLARES = /^local (?:function )?(\w+(?:, \w+)*)/;
 /** What a script calls on its usual way, by its own account. */
 const USUAL = /^-- @usual (.*)$/gm;
-const LITERAL = `(?:\\d+|'[^'\\n]*')`;
+const LITERAL = `(?:\\d+|'[^',\\n]*')`;
 const CONSTANTS = new RegExp(
   `^local ([A-Z][A-Z0-9_]*(?:, [A-Z][A-Z0-9_]*)*) = (${LITERAL}(?:, ${LITERAL})*)(?: --.*)?$|^local (p) = (KEYS\\[1\\])$`,
 );
