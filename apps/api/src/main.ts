@@ -24,7 +24,6 @@ import { flagshipRoutes } from './dialects/flagship/routes.ts';
 import { flockRoutes } from './dialects/flock/routes.ts';
 import { taskflowRoutes } from './dialects/taskflow/routes.ts';
 import { Authenticator } from './http/authenticate.ts';
-import { expressMessages } from './http/express-messages.ts';
 import { presentProblem } from './http/problem.ts';
 import type { Route } from './http/route.ts';
 import { createIngest } from './ingest/create-ingest.ts';
@@ -88,19 +87,19 @@ async function main(): Promise<void> {
   const authenticator = new Authenticator(services, settings.apiKeys);
   const { keyring, shards } = services;
   const board = adminRouter({ keyring, shards, authenticator, writable: settings.boardWritable, logger });
-  const app = createApp(services, authenticator, allRoutes(services, readiness), {
+  const { messages, listener } = createApp(services, authenticator, allRoutes(services, readiness), {
     path: ADMIN_PATH,
     router: board,
   });
   const server = createServer(
     {
-      ...expressMessages(app),
+      ...messages,
       headersTimeout: HEADERS_MS,
       connectionsCheckingInterval: CHECKING_MS,
       requestTimeout: 0,
       keepAliveTimeout: KEEP_ALIVE_MS,
     },
-    app,
+    listener,
   );
   server.listen(settings.port, settings.host);
   server.on('clientError', answerClientError);
