@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { startTestRedis, type TestRedis } from '@sealpost/queue/testing';
 import { ensureApp } from '@sealpost/store';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { BODY_LIMIT, type HttpApi, OPERATOR_KEY, startHttpApi } from '../testing/http-api.ts';
 import { defineRoute, type Route } from './http/route.ts';
@@ -51,6 +51,19 @@ function routes(): Route[] {
         fail();
         kept.push(body);
         return { status: 201, headers: { location: `/things/${kept.length}` }, json: rawBody };
+      },
+    }),
+    defineRoute({
+      method: 'post',
+      path: '/v1/apps/:app/events',
+      tag: 'T',
+      summary: 'publish',
+      access: 'app',
+      body: thing,
+      answers,
+      handle: async ({ params, query, body }) => {
+        fail();
+        return { status: 202, body: { ...params, query, body } };
       },
     }),
     defineRoute({
@@ -135,6 +148,49 @@ describe('routing', () => {
     expect(headers.get('etag')).toBeNull();
     expect(headers.get('cache-control')).toBe('no-store');
     expect(headers.get('x-content-type-options')).toBe('nosniff');
+  });
+});
+
+describe('an event to publish', () => {
+  /** What is answered and logged, whichever way it takes: Express is asked for what is spelt in another way. */
+  const both = async (key: string | undefined, body: string) => {
+    const answers = [];
+    for (const path of ['/v1/apps/default/events', '/v1/apps/%64efault/events']) {
+      api.logs.length = 0;
+      const response = await api.call('POST', path, { body, ...(key !== undefined && { key }) });
+      const headers = Object.fromEntries(response.headers);
+      delete headers.date;
+      const { status } = response;
+      const text = (await response.text()).replace(/urn:uuid:[\w-]+/, '');
+      await vi.waitFor(() => expect(api.logs.at(-1)?.msg).toBe('request'));
+      const logs = api.logs.map(({ level, msg, method, route, status, app, problem }) => {
+        return { level, msg, method, route, status, app, problem };
+      });
+      answers.push({ status, headers, text, logs });
+    }
+    expect(answers[0]).toEqual(answers[1]);
+    return answers[0]!;
+  };
+
+  it('is answered and logged as Express would have it', async () => {
+    const { status, text, logs } = await both(OPERATOR_KEY, '{"name":"a"}');
+    expect([status, JSON.parse(text)]).toEqual([202, { app: 'default', query: {}, body: { name: 'a' } }]);
+    expect(logs).toEqual([
+      expect.objectContaining({ method: 'POST', route: '/v1/apps/:app/events', status: 202, app: 'default' }),
+    ]);
+    expect((await both(undefined, '{}')).status).toBe(401);
+    expect((await both(OPERATOR_KEY, '{}')).status).toBe(422);
+    fail = () => {
+      throw new Error('no');
+    };
+    expect((await both(OPERATOR_KEY, '{"name":"a"}')).status).toBe(500);
+  });
+
+  it('is nothing else: not another method, not another spelling', async () => {
+    expect((await api.call('GET', '/v1/apps/default/events')).status).toBe(405);
+    expect((await api.call('POST', '/v1/apps/default/events/', { body: '{}' })).status).toBe(404);
+    expect((await api.call('POST', '/v1/apps/default/Events', { body: '{}' })).status).toBe(404);
+    expect((await api.call('POST', '/v1/apps/%zz/events', { body: '{}' })).status).toBe(400);
   });
 });
 

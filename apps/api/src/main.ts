@@ -27,7 +27,6 @@ import { flagshipRoutes } from './dialects/flagship/routes.ts';
 import { flockRoutes } from './dialects/flock/routes.ts';
 import { taskflowRoutes } from './dialects/taskflow/routes.ts';
 import { Authenticator } from './http/authenticate.ts';
-import { expressMessages } from './http/express-messages.ts';
 import { presentProblem } from './http/problem.ts';
 import type { Route } from './http/route.ts';
 import { createIngest } from './ingest/create-ingest.ts';
@@ -124,19 +123,19 @@ async function serve(settings: Settings, logger: Logger, member: Member): Promis
   const authenticator = new Authenticator(services, settings.apiKeys);
   const { keyring, shards } = services;
   const board = adminRouter({ keyring, shards, authenticator, writable: settings.boardWritable, logger });
-  const app = createApp(services, authenticator, allRoutes(services, member), {
+  const { messages, listener } = createApp(services, authenticator, allRoutes(services, member), {
     path: ADMIN_PATH,
     router: board,
   });
   const server = createServer(
     {
-      ...expressMessages(app),
+      ...messages,
       headersTimeout: HEADERS_MS,
       connectionsCheckingInterval: CHECKING_MS,
       requestTimeout: 0,
       keepAliveTimeout: KEEP_ALIVE_MS,
     },
-    app,
+    listener,
   );
   server.on('clientError', answerClientError);
   await listen(server, settings, member.isAlone);

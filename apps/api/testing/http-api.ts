@@ -8,7 +8,6 @@ import { createLogger, createMetrics, Tracing } from '@sealpost/telemetry';
 import { ADMIN_PATH, adminRouter } from '../src/admin/admin-router.ts';
 import { createApp } from '../src/app.ts';
 import { Authenticator } from '../src/http/authenticate.ts';
-import { expressMessages } from '../src/http/express-messages.ts';
 import type { Route } from '../src/http/route.ts';
 import type { Services } from '../src/services.ts';
 import { MASTER_KEY } from './config-api.ts';
@@ -63,8 +62,11 @@ export async function startHttpApi(
   } as unknown as Services;
   const authenticator = new Authenticator(services, options.apiKeys ?? [OPERATOR_KEY]);
   const router = adminRouter({ keyring, shards, authenticator, writable: false, logger });
-  const app = createApp(services, authenticator, routes(services), { path: ADMIN_PATH, router });
-  const server = createServer(expressMessages(app), app).listen(0, '127.0.0.1');
+  const { messages, listener } = createApp(services, authenticator, routes(services), {
+    path: ADMIN_PATH,
+    router,
+  });
+  const server = createServer(messages, listener).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {

@@ -9,14 +9,17 @@ import {
   timingSafeEqual,
 } from 'node:crypto';
 
-/** What a delivery is sealed over. `recordHash` is the hash of the event record. */
+/**
+ * What a delivery is sealed over. `recordHash` is the hash of the event record, a character a byte: a buffer for each would
+ * cost as much as the hash.
+ */
 export type SealFields = {
   app: string;
   delivery: string;
   event: string;
   endpoint: string;
   contentType: string;
-  recordHash: Buffer;
+  recordHash: string;
 };
 
 /** What an encrypted text is bound to: moved elsewhere, it does not decrypt. */
@@ -156,7 +159,7 @@ export class Keyring {
 
   /** What is stored in place of an API key: base64url of HMAC-SHA256 under the current key. */
   hashApiKey(key: string): string {
-    return hmac(this.#current.apiKey, key).toString('base64url');
+    return createHmac('sha256', this.#current.apiKey).update(key).digest('base64url');
   }
 
   /** What an API key may be stored as: under the current key first, then under the previous and former ones. */
@@ -229,8 +232,11 @@ function deriveKeys(master: Buffer): Keys {
 function sealUnder(keys: Keys, fields: SealFields): Buffer {
   const { app, delivery, event, endpoint, contentType, recordHash } = fields;
   const message = join([keys.id, app, delivery, event, endpoint, contentType]);
-  const digest = createHmac('sha256', keys.seal).update(message).update(recordHash).digest();
-  return digest.subarray(0, SEAL_BYTES);
+  const digest = createHmac('sha256', keys.seal)
+    .update(message)
+    .update(recordHash, 'latin1')
+    .digest('latin1');
+  return Buffer.from(digest.slice(0, SEAL_BYTES), 'latin1');
 }
 
 function placeKey(keys: Keys, place: string): Buffer {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import {
   type Aad,
   formatId,
@@ -49,10 +49,18 @@ export type EventRecord = {
   r?: Partial<RetryPolicy>;
 };
 
-/** SHA-256 over record and body, the part of the seal that all deliveries of an event share. */
-export function hashEvent(record: string | Buffer, body: string | Buffer): Buffer {
-  // JSON text has no NUL, so the two cannot be shifted against each other.
-  return createHash('sha256').update(record).update('\0').update(body).digest();
+/** JSON text has no NUL, so that record and body cannot be shifted against each other. */
+const BETWEEN = Buffer.of(0);
+
+/** SHA-256 over record and body, the part of the seal that all deliveries of an event share. A character a byte. */
+export function hashEvent(record: string | Buffer, body: string | Buffer): string {
+  const areTexts = typeof record === 'string' && typeof body === 'string';
+  const both = areTexts ? `${record}\0${body}` : Buffer.concat([bytesOf(record), BETWEEN, bytesOf(body)]);
+  return hash('sha256', both, 'latin1');
+}
+
+function bytesOf(value: string | Buffer): Buffer {
+  return typeof value === 'string' ? Buffer.from(value) : value;
 }
 
 /** What receivers see as `webhook-id`: the event's own id, or the one made from its number. */
@@ -63,7 +71,7 @@ export function eventId(shard: number, number: number, event: Pick<Partial<Event
 /** What a delivery's seal is made over, by the API and again by the worker. */
 export function sealedFields(
   event: EventRecord,
-  delivery: { delivery: string; event: string; endpointId: string | null; recordHash: Buffer },
+  delivery: { delivery: string; event: string; endpointId: string | null; recordHash: string },
 ): SealFields {
   return {
     app: event.a,

@@ -1,22 +1,14 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Express } from 'express';
 
 /**
- * For `createServer`: requests and responses that are made with the prototypes that Express wants. Those of all others it
- * changes, one by one, and V8 takes long for that.
+ * For `createServer`: requests and responses that are made as `app` wants them. Of all others Express changes the prototype,
+ * one by one: V8 takes long for that, and so does everything that is done with them afterwards.
  */
 export function expressMessages(app: Express) {
-  function Request(this: IncomingMessage, socket: Socket) {
-    IncomingMessage.call(this as never, socket);
-  }
-  function Response(this: ServerResponse, request: IncomingMessage, ...options: []) {
-    ServerResponse.call(this as never, request, ...options);
-  }
-  Request.prototype = app.request;
-  Response.prototype = app.response;
-  return {
-    IncomingMessage: Request as unknown as typeof IncomingMessage,
-    ServerResponse: Response as unknown as typeof ServerResponse,
-  };
+  class Request extends IncomingMessage {}
+  class Response extends ServerResponse {}
+  app.request = Object.setPrototypeOf(Request.prototype, app.request);
+  app.response = Object.setPrototypeOf(Response.prototype, app.response);
+  return { IncomingMessage: Request, ServerResponse: Response };
 }

@@ -54,9 +54,9 @@ export function observeRequests({ instruments, tracing, logger, adminPath }: Opt
 }
 
 function startTrace(tracing: Tracing, request: Request, response: Response): Span | undefined {
-  if (PROBES.has(request.path)) return undefined;
-  // The route, with which the name ends, is not known yet.
   const headers = request.headers as { traceparent?: string; tracestate?: string };
+  if ((!tracing.isOn && headers.traceparent === undefined) || PROBES.has(request.path)) return undefined;
+  // The route, with which the name ends, is not known yet.
   const trace = tracing.startRequest(methodOf(request), SpanKind.SERVER, headers);
   if (!trace) return undefined;
   const { span, ...ofRequest } = trace;
@@ -94,7 +94,7 @@ function logRequest(
   seconds: number,
 ): void {
   const level = ended.status >= 500 ? 'error' : 'info';
-  if (PROBES.has(request.path) || !logger.isLevelEnabled(level)) return;
+  if (!logger.isLevelEnabled(level) || PROBES.has(request.path)) return;
   const { context } = (response.locals.trace ?? {}) as Partial<RequestTrace>;
   logger[level](
     {

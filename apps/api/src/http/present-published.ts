@@ -1,4 +1,4 @@
-import { STATUSES } from '@sealpost/core';
+import { formatTimestamp, STATUSES } from '@sealpost/core';
 import { z } from 'zod';
 import type { BatchResult } from '../ingest/publish-batch.ts';
 import type { Published } from '../ingest/published-event.ts';
@@ -35,7 +35,7 @@ export function presentPublished(event: Published): z.output<typeof publishedAns
     id: event.id,
     type: event.type,
     sequence: event.sequence,
-    created_at: new Date(event.createdAt).toISOString(),
+    created_at: formatTimestamp(event.createdAt, 'milliseconds'),
     deliveries: event.deliveries.map(({ id, endpointId, status }) => ({
       id,
       endpoint_id: endpointId,
