@@ -102,7 +102,8 @@ describe.concurrent('an ordered endpoint', () => {
   });
 
   it('that is paused while its first waits for a retry goes on with that one', async () => {
-    const retry = { strategy: 'schedule', schedule_seconds: [0.6], max_retries: 3 };
+    // Long enough for a starved machine to pause it meanwhile.
+    const retry = { strategy: 'schedule', schedule_seconds: [3], max_retries: 3 };
     const lane = await Lane.open(stack, { ordered: true, retry });
     lane.receiver.respond('/hook', inTurn(500, 200));
     const [first] = await lane.sendEach(4);

@@ -26,7 +26,7 @@ describe.each(CLIENTS)('a POST by $name to a receiver that behaves badly', ({ cr
       socket.once('close', () => clearInterval(drip));
       socket.resume();
     });
-    const outcome = await testClient(create).post(receiver.url, { timeoutMs: 150 });
+    const outcome = await testClient(create).post(receiver.url, { timeoutMs: 1000 });
     expect(outcome.reason).toBe('timeout');
     expect(outcome.statusCode).toBe(statusCode);
     await receiver.allClosed();
