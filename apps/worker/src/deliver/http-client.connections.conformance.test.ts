@@ -63,7 +63,7 @@ describe.each(CLIENTS)('the connections of $name', ({ create }) => {
   it('whose handshake never ends are given up at the deadline', async () => {
     const receiver = await rawReceiver((socket) => void socket.resume());
     const url = receiver.url.replace('http:', 'https:');
-    expect(await testClient(create).post(url, { timeoutMs: 100 })).toMatchObject({ reason: 'timeout' });
+    expect(await testClient(create).post(url, { timeoutMs: 1000 })).toMatchObject({ reason: 'timeout' });
     expect(receiver.connections).toBe(1);
     await receiver.allClosed();
   });
