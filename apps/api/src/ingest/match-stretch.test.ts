@@ -32,7 +32,7 @@ function stretches({ endpoints, events, ms }: { endpoints: number; events: numbe
 
 describe('matchStretch', () => {
   it('ends at so many deliveries', () => {
-    expect(stretches({ endpoints: 1000, events: 5, ms: 0 })).toEqual([
+    expect(stretches({ endpoints: 100, events: 5, ms: 0 })).toEqual([
       [2, 0],
       [2, 0],
       [1, 0],

@@ -3,8 +3,8 @@ import type { PublishFilters } from './filter-events.ts';
 import { matchEndpoints, type Target } from './match-endpoints.ts';
 import type { Draft } from './prepare-event.ts';
 
-/** Deliveries that are stored and enqueued together. */
-const MOST_DELIVERIES = 2000;
+/** Deliveries that are stored and enqueued together: with more, what waits for Redis' answers outlives its garbage collection. */
+const MOST_DELIVERIES = 200;
 
 /**
  * Targets of the first events of `todo`, one at least: as many events as make MOST_DELIVERIES, or as the filters' time is
