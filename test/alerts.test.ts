@@ -191,8 +191,21 @@ describe.skipIf(!hasPrometheus)('alerts of a real Prometheus, which is skipped w
       },
     );
     await stack.api.kill();
-    worker = await stack.addWorker({ HEALTH_PORT: new URL(worker.url).port });
+    worker = await stack.addWorker({ HEALTH_PORT: new URL(worker.url).port, WORKER_PROCESSES: '2' });
     await prometheus.untilFiring(['SealpostOutboxStuck', 'SealpostNoApi']);
+  });
+
+  it('fire when one of several processes dies again and again', async () => {
+    const killed = new Set<number>();
+    await prometheus.untilFiring(['SealpostProcessDies'], async () => {
+      const started = worker.logs
+        .filter(({ msg }) => msg === 'process started')
+        .map(({ child }) => Number(child));
+      const alive = started.find((pid) => !killed.has(pid));
+      if (alive !== undefined) process.kill(alive, 'SIGKILL');
+      if (alive !== undefined) killed.add(alive);
+      await delay(500);
+    });
   });
 
   it('are all seen to fire', () => {
