@@ -100,7 +100,8 @@ it('a process that cannot start ends the others, which drain, and its reason is 
 });
 
 it('a process that hangs is ended, and another one takes its place and its number', async () => {
-  const app = start(2, 'works', { lookMs: 50, looks: 4, readyMs: 100 });
+  // 3 s of silence: on a busy machine the others must not be taken for hung.
+  const app = start(2, 'works', { lookMs: 500, looks: 6 });
   await app.untilLogged('all ready');
   const [, second] = app.children;
   process.kill(second!, 'SIGSTOP');
@@ -108,7 +109,7 @@ it('a process that hangs is ended, and another one takes its place and its numbe
   await app.untilLogged('works', 3);
   expect(app.logged('a process died; it is started again')).toMatchObject([{ process: 2, child: second }]);
   expect(app.logged('works').at(-1)).toMatchObject({ process: 2, pid: app.children[2] });
-  await app.until(() => app.logged('process started').length === 3);
+  await app.untilLogged('process started', 3);
   expect(await app.ask('ready')).toBe('ready');
 });
 

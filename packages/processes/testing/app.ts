@@ -40,6 +40,8 @@ async function work(member: Member): Promise<void> {
   member.tells({ notReady: async () => undefined, metrics: metrics.snapshot, text: metrics.text });
   for (let i = 0; behaviour === 'chatters' && i < 5000; i++)
     logger.info({ text: 'é'.repeat(i % 200) }, 'chat');
+  // Before its parent knows: a test that kills it once all are ready has all its lines.
+  logger.info('works');
   member.started(() => {
     logger.info('draining');
     if (behaviour === 'never-drains') return;
@@ -47,7 +49,6 @@ async function work(member: Member): Promise<void> {
     process.exit(0);
   });
   if (file) writeFileSync(file, '');
-  logger.info('works');
   setInterval(() => {}, 60_000);
 }
 
