@@ -505,6 +505,16 @@ describe('by hand', () => {
     expect(await test.claim(number, 2, 0)).toMatchObject({ result: 'run', delivery: { attempts: 1 } });
   });
 
+  it('retry does not wait for the job of a detached attempt that has been settled', async () => {
+    const { number } = await test.publish();
+    await test.claim(number);
+    await test.detach(number);
+    await test.settle(number, { status: 'dead', reason: 'timeout', statusCode: 0 });
+    expect(await test.isWatched(number)).toBe(true);
+    expect(await retryDelivery(shard, number, APP)).toEqual({ result: 'retry' });
+    expect(await test.claim(number, 2, 0)).toMatchObject({ result: 'run', delivery: { attempts: 1 } });
+  });
+
   it('retry waits for an attempt that Bull Board began', async () => {
     const { number } = await test.publish();
     await test.settle(number, { status: 'dead', reason: 'timeout' });

@@ -147,8 +147,9 @@ end
 
 -- Why an ended delivery cannot be sent again; nil: it can.
 local function cannot_reopen(d)
-  -- SETTLE of an end takes it from `watch`: only a claim stands there.
-  if tonumber(redis.call('ZSCORE', p .. 'watch', d.member) or 0) > now then return 'running' end
+  -- A claim: of a cancelled one, or from Bull Board. Else `watch` has an ended one for what is left of its job.
+  if (d.status == CANCELLED or has_flag(d.flags, FLAG_HOLDS))
+    and tonumber(redis.call('ZSCORE', p .. 'watch', d.member) or 0) > now then return 'running' end
   local config = p .. 'cfg:' .. int(d.app)
   if redis.call('HEXISTS', config, 'app') == 0
     or (d.endpoint > 0 and redis.call('HEXISTS', config, id('ep', d.endpoint)) == 0) then
