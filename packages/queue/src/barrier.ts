@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { ClusterConnection, masterOf, slotOf } from './cluster-connection.ts';
 import { isMoving, type RedisClient } from './connection.ts';
 import type { Shard } from './shard.ts';
 
@@ -14,8 +15,8 @@ export type Confirmation = 'held' | 'late' | { missing: ReadonlySet<number> };
 
 /** Longest wait for disk or replica, ms: below the connection's own command timeout. */
 const WITHIN_MS = 4000;
-/** Events that one script looks at, so that none blocks Redis for long. */
-const MOST_AT_ONCE = 2000;
+/** Arguments of one script, two for an event, so that none blocks Redis for long. */
+const MOST_AT_ONCE = 4000;
 /** Before a slot that moves is asked again, ms. */
 const AGAIN_MS = 50;
 
@@ -36,26 +37,35 @@ else
 end
 return {}`;
 
-type Round = { events: AcceptedEvent[]; outcome: Promise<Confirmation> };
+/** A script that looks and writes, and returns what is missing. */
+type Look = { lua: string; keys: [string, ...string[]]; args: (string | number)[] };
+/** What a look found missing, and what became of all else that it looked at. */
+type Outcome = { missing: Set<number>; others: 'held' | 'late' };
+type Outcomes = Map<string, Outcome | Error>;
+type Round = { looks: Map<string, Look>; outcomes: Promise<Outcomes> };
+type Reply = [error: Error | null, result: unknown];
 
 /**
  * Waits until disk or replica hold what was accepted. It trusts no connection: between ACCEPT and this a server may have
- * died and its replica have taken over without the event, unseen by a client that has reconnected. So one script looks
- * whether the events are there and writes, and WAIT, sent with it in one piece, waits for that write: what replicas have
- * of a master's writes they have in order, so the events with it.
+ * died and its replica have taken over without the event, unseen by a client that has reconnected. So scripts look whether
+ * the events are there and write, and one WAIT, sent with them in one piece, waits for those writes: what replicas have of a
+ * master's writes they have in order, so the events with them.
  *
- * Redis lets nothing else run on a connection that waits: this needs one of its own.
+ * Redis lets nothing else run on a connection that waits: this needs one of its own, on which what comes while it waits goes
+ * together in the next round, whatever its shard.
  */
 export class Barrier {
   readonly #client: RedisClient;
   readonly #kind: BarrierKind;
-  /** Of each shard: those that wait for the round under way to end go together in the next. */
-  readonly #running = new Map<number, Promise<unknown>>();
-  readonly #next = new Map<number, Round>();
+  readonly #withinMs: number;
+  /** Of each server. */
+  readonly #running = new Map<string, Promise<unknown>>();
+  readonly #next = new Map<string, Round>();
 
-  constructor(client: RedisClient, kind: BarrierKind) {
+  constructor(client: RedisClient, kind: BarrierKind, withinMs = WITHIN_MS) {
     this.#client = client;
     this.#kind = kind;
+    this.#withinMs = withinMs;
   }
 
   get isConnected(): boolean {
@@ -64,70 +74,96 @@ export class Barrier {
 
   /** @throws Redis' error */
   async confirm(shard: Shard, events: readonly AcceptedEvent[]): Promise<Confirmation> {
-    let round = this.#next.get(shard.number);
-    if (!round) {
-      const of: AcceptedEvent[] = [];
-      round = { events: of, outcome: this.#confirmNext(shard, of) };
-      this.#next.set(shard.number, round);
-    }
-    round.events.push(...events);
-    const outcome = await round.outcome;
-    if (typeof outcome === 'string') return outcome;
-    return events.some(({ number }) => outcome.missing.has(number)) ? outcome : 'held';
+    const args = events.flatMap(({ number, createdAt }) => [number, createdAt]);
+    const outcome = await this.#inRound(shard.prefix, {
+      lua: CONFIRM,
+      keys: [shard.prefix, shard.guard],
+      args,
+    });
+    const missing = new Set(events.map(({ number }) => number)).intersection(outcome.missing);
+    return missing.size > 0 ? { missing } : outcome.others;
   }
 
   /** An entry of the directory: field and value of a hash, or member of a set. @throws Redis' error */
-  confirmEntry(key: string, field: string, value?: string): Promise<Confirmation> {
-    return this.#ask(CONFIRM_ENTRY, [key], value === undefined ? [field] : [field, value]);
+  async confirmEntry(key: string, field: string, value?: string): Promise<Confirmation> {
+    const args = value === undefined ? [field] : [field, value];
+    const look: Look = { lua: CONFIRM_ENTRY, keys: [key], args };
+    const { missing, others } = await this.#inRound(JSON.stringify([key, ...args]), look);
+    return missing.size > 0 ? { missing } : others;
   }
 
   close(): void {
     this.#client.disconnect();
   }
 
-  async #confirmNext(shard: Shard, events: AcceptedEvent[]): Promise<Confirmation> {
-    await this.#running.get(shard.number)?.catch(() => {});
-    this.#next.delete(shard.number);
-    const running = this.#confirmAll(shard, events);
-    this.#running.set(shard.number, running);
+  /** @param name looks of one name are one, with the arguments of all */
+  async #inRound(name: string, look: Look): Promise<Outcome> {
+    const server = this.#serverOf(look);
+    let round = this.#next.get(server);
+    if (!round) {
+      const looks: Round['looks'] = new Map();
+      round = { looks, outcomes: this.#lookNext(server, looks) };
+      this.#next.set(server, round);
+    }
+    const present = round.looks.get(name);
+    if (!present) round.looks.set(name, look);
+    else if (look.lua === CONFIRM) for (const arg of look.args) present.args.push(arg);
+    const outcome = (await round.outcomes).get(name)!;
+    if (outcome instanceof Error) throw outcome;
+    return outcome;
+  }
+
+  #serverOf({ keys: [key] }: Look): string {
+    if (!(this.#client instanceof ClusterConnection)) return '';
+    return masterOf(this.#client, slotOf(key)) ?? '';
+  }
+
+  async #lookNext(server: string, looks: Round['looks']): Promise<Outcomes> {
+    await this.#running.get(server)?.catch(() => {});
+    this.#next.delete(server);
+    const running = this.#lookAll(looks, performance.now() + this.#withinMs);
+    this.#running.set(server, running);
     return running;
   }
 
-  async #confirmAll(shard: Shard, events: readonly AcceptedEvent[]): Promise<Confirmation> {
-    const missing = new Set<number>();
-    for (let from = 0; from < events.length; from += MOST_AT_ONCE) {
-      const some = events.slice(from, from + MOST_AT_ONCE);
-      const args = some.flatMap(({ number, createdAt }) => [number, createdAt]);
-      const outcome = await this.#ask(CONFIRM, [shard.prefix, shard.guard], args);
-      if (outcome === 'late') return outcome;
-      if (outcome !== 'held') for (const number of outcome.missing) missing.add(number);
-    }
-    return missing.size > 0 ? { missing } : 'held';
+  async #lookAll(looks: ReadonlyMap<string, Look>, deadline: number): Promise<Outcomes> {
+    const servers = Map.groupBy(looks, ([, look]) => this.#serverOf(look));
+    // Some have moved to another master since they came.
+    const rounds = [...servers.values()].map((some) => this.#ask(new Map(some), deadline));
+    return new Map((await Promise.all(rounds)).flatMap((outcomes) => [...outcomes]));
   }
 
-  async #ask(lua: string, keys: string[], args: (string | number)[]): Promise<Confirmation> {
-    const deadline = performance.now() + WITHIN_MS;
-    for (;;) {
-      const left = Math.max(1, Math.ceil(deadline - performance.now())); // 0 would be for ever
-      const wait = this.#kind === 'wait' ? ['WAIT', '1', left] : ['WAITAOF', '1', '0', left];
-      // By text: sent again for want of it, as ioredis does with a script it knows by hash, it would come after WAIT.
-      const replies = await this.#client
-        .pipeline()
-        .eval(lua, keys.length, ...keys, ...args)
-        .call(...(wait as [string, ...(string | number)[]]))
-        .exec();
-      const [[failure, missing], [failedWait, reached]] = replies as [Reply, Reply];
-      if (failure && isMoving(failure) && performance.now() < deadline) {
-        // Sent alone a command finds its way, and ioredis learns it.
-        await this.#client.exists(keys[0]!);
-        await delay(AGAIN_MS);
-        continue;
+  async #ask(looks: ReadonlyMap<string, Look>, deadline: number): Promise<Outcomes> {
+    const left = Math.max(1, Math.ceil(deadline - performance.now())); // 0 would be for ever
+    const wait = this.#kind === 'wait' ? ['WAIT', '1', left] : ['WAITAOF', '1', '0', left];
+    const pipeline = this.#client.pipeline();
+    const names: string[] = [];
+    for (const [name, { lua, keys, args }] of looks) {
+      for (let from = 0; from < args.length; from += MOST_AT_ONCE) {
+        // By text: sent again for want of it, as ioredis does with a script it knows by hash, it would come after WAIT.
+        pipeline.eval(lua, keys.length, ...keys, ...args.slice(from, from + MOST_AT_ONCE));
+        names.push(name);
       }
-      if (failure ?? failedWait) throw failure ?? failedWait;
-      if ((missing as number[]).length > 0) return { missing: new Set(missing as number[]) };
-      return Number([reached].flat()[0]) >= 1 ? 'held' : 'late';
     }
+    const replies = (await pipeline.call(...(wait as [string, ...(string | number)[]])).exec()) as Reply[];
+    const [failedWait, reached] = replies.pop()!;
+    const others = Number([reached].flat()[0]) >= 1 ? 'held' : 'late';
+    const outcomes: Outcomes = new Map();
+    for (const name of looks.keys()) outcomes.set(name, failedWait ?? { missing: new Set(), others });
+    const moving = new Map<string, Look>();
+    for (const [i, [failure, missing]] of replies.entries()) {
+      const name = names[i]!;
+      const outcome = outcomes.get(name);
+      if (failure) outcomes.set(name, failure);
+      else if (outcome && 'missing' in outcome) {
+        for (const number of missing as number[]) outcome.missing.add(number);
+      }
+      if (failure && isMoving(failure)) moving.set(name, looks.get(name)!);
+    }
+    if (moving.size === 0 || performance.now() >= deadline) return outcomes;
+    // Sent alone a command finds its way, and ioredis learns it.
+    for (const { keys } of moving.values()) await this.#client.exists(keys[0]);
+    await delay(AGAIN_MS);
+    return new Map([...outcomes, ...(await this.#lookAll(moving, deadline))]);
   }
 }
-
-type Reply = [error: Error | null, result: unknown];
