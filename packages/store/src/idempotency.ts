@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { type Aad, type Keyring, SealpostError } from '@sealpost/core';
 import type { Shard } from '@sealpost/queue';
 
@@ -8,8 +8,8 @@ export const KEPT_SECONDS = 24 * 3600;
 const RUNNING_SECONDS = 120;
 
 export type KeptAnswer = { status: number; headers: Record<string, string>; json: string };
-/** What is stored for an idempotency key; without an answer, its request is running. */
-export type StoredAnswer = { hash: string; answer?: string };
+/** What is stored for an idempotency key; without an answer, its request is running, `by` whom. */
+export type StoredAnswer = { hash: string; by?: string; answer?: string };
 export type IdempotentRequest = { app: string; owner: number; route: string; key: string; body: string };
 
 /** `begun`: run the request, then `finish` or `forget`. `replay`: it has run; this was the answer. */
@@ -29,15 +29,21 @@ export class Idempotency {
   /** @throws SealpostError idempotency_in_progress, idempotency_key_reused */
   async begin(shard: Shard, request: IdempotentRequest): Promise<Begin> {
     const name = redisKey(shard, request);
-    const running = JSON.stringify({ hash: bodyHash(request) });
+    const running = JSON.stringify({ hash: bodyHash(request), by: randomUUID() } satisfies StoredAnswer);
     if ((await shard.client.set(name, running, 'EX', RUNNING_SECONDS, 'NX')) === 'OK')
       return { state: 'begun' };
-    return (await this.look(shard, request)) ?? this.begin(shard, request);
+    const stored = await shard.client.get(name);
+    // It was this call all the same: its answer was lost, and the connection has sent it again.
+    if (stored === running) return { state: 'begun' };
+    return this.#read(stored, request) ?? this.begin(shard, request);
   }
 
   /** What is known of it; undefined: nothing. @throws as above */
   async look(shard: Shard, request: IdempotentRequest): Promise<Begin | undefined> {
-    const stored = await shard.client.get(redisKey(shard, request));
+    return this.#read(await shard.client.get(redisKey(shard, request)), request);
+  }
+
+  #read(stored: string | null, request: IdempotentRequest): Begin | undefined {
     if (stored === null) return undefined;
     const entry = JSON.parse(stored) as StoredAnswer;
     if (entry.hash !== bodyHash(request)) {
