@@ -17,6 +17,7 @@ import { listParts } from './list-parts.ts';
 import {
   createReplay,
   findReplay,
+  isReplayRequest,
   type Replay,
   type ReplayFilter,
   replayRunning,
@@ -184,7 +185,7 @@ export class Records {
     for (const lane of others) {
       if ((await lane.shard.client.exists(lane.shard.key(`x:${lane.number}`))) > 0) former.push(lane);
     }
-    if (request === undefined) await this.#assertNoneRuns([home!, ...former]);
+    await this.#assertNoneRuns([home!, ...former], request);
     for (const { shard, part, number } of former) {
       parts.push((await createReplay(shard, part, number, filter, now, request)).id);
     }
@@ -206,8 +207,13 @@ export class Records {
     );
   }
 
-  async #assertNoneRuns(lanes: readonly { shard: Shard; number: number }[]): Promise<void> {
+  /** @param request what this very request has begun may run */
+  async #assertNoneRuns(
+    lanes: readonly { shard: Shard; number: number }[],
+    request: string | undefined,
+  ): Promise<void> {
     for (const { shard, number } of lanes) {
+      if (request !== undefined && (await isReplayRequest(shard, request))) continue;
       const running = await runningReplay(shard, number);
       if (running !== undefined) throw replayRunning(formatId('rpl', shard.number, running));
     }

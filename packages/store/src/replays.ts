@@ -88,6 +88,11 @@ export async function findReplay(shard: Shard, part: AppPart, id: string): Promi
   return replay?.app === part.number ? replay : undefined;
 }
 
+/** Whether this request has begun a replay in the shard. */
+export async function isReplayRequest(shard: Shard, request: string): Promise<boolean> {
+  return (await shard.client.exists(shard.key(`ri:${request}`))) > 0;
+}
+
 /** Whether a replay of this endpoint runs; its number. */
 export async function runningReplay(shard: Shard, endpoint: number): Promise<number | undefined> {
   const number = await shard.client.hget(shard.key('replays'), String(endpoint));
