@@ -25,8 +25,8 @@ export type ShedOptions = {
   logger: Pick<Logger, 'warn' | 'info'>;
 };
 
-/** Open deliveries of a shard: as they were read, and what this process has added since. */
-type Depth = { shard: number; read: number; added: number; readAt: number };
+/** Open deliveries of a shard: as they were read, and what this process has added since. One that is `asked` for gets no second question. */
+type Depth = { shard: number; read: number; added: number; readAt: number; asked: boolean };
 
 /**
  * Refuses to publish while Redis is nearly full, before it refuses writes itself, or while too much waits: what is stored
@@ -41,6 +41,7 @@ export class ShedLoad {
   #memory: ReadonlyMap<string, number> = new Map();
   /** Monotonic: the machine's clock may be set back. */
   #memoryAt = Number.NEGATIVE_INFINITY;
+  #memoryAsked = false;
   #told: string | undefined;
 
   constructor(options: ShedOptions) {
@@ -49,7 +50,7 @@ export class ShedLoad {
 
   /** Of the server that has the shard: what lies at others need not suffer. @throws SealpostError overloaded */
   checkMemory(shard: Shard): void {
-    this.#readMemory();
+    void this.#readMemory();
     const { client } = this.#options.shards;
     const server = client instanceof ClusterConnection ? masterOf(client, shard.slot) : ONE;
     if (this.#isFull(this.#memory.get(server ?? '') ?? 0)) throw overloaded(this.#tell());
@@ -60,10 +61,10 @@ export class ShedLoad {
     if (this.#options.depth === undefined) return;
     let depth = this.#depths.get(shard.number);
     if (!depth) {
-      depth = { shard: shard.number, read: 0, added: 0, readAt: Number.NEGATIVE_INFINITY };
+      depth = { shard: shard.number, read: 0, added: 0, readAt: Number.NEGATIVE_INFINITY, asked: false };
       this.#depths.set(shard.number, depth);
     }
-    this.#readDepth(depth);
+    void this.#readDepth(depth);
     if (this.#isDeep(depth)) throw overloaded(this.#tell());
   }
 
@@ -75,8 +76,8 @@ export class ShedLoad {
 
   /** Why publishing is refused, to some app at least; undefined: it is not. */
   get reason(): string | undefined {
-    this.#readMemory();
-    for (const depth of this.#depths.values()) this.#readDepth(depth);
+    void this.#readMemory();
+    for (const depth of this.#depths.values()) void this.#readDepth(depth);
     return this.#tell();
   }
 
@@ -102,33 +103,30 @@ export class ShedLoad {
     return reason;
   }
 
-  #readMemory(): void {
+  async #readMemory(): Promise<void> {
     const now = performance.now();
-    if (now - this.#memoryAt <= FRESH_MS) return;
+    if (this.#memoryAsked || now - this.#memoryAt <= FRESH_MS) return;
     this.#memoryAt = now;
+    this.#memoryAsked = true;
     // Should Redis not answer, publishing will say so itself.
-    memoryShares(this.#options.shards.client).then(
-      (shares) => {
-        this.#memory = shares;
-        this.#tell();
-      },
-      () => {},
-    );
+    const shares = await memoryShares(this.#options.shards.client).catch(() => this.#memory);
+    this.#memoryAsked = false;
+    this.#memory = shares;
+    this.#tell();
   }
 
-  #readDepth(depth: Depth): void {
+  async #readDepth(depth: Depth): Promise<void> {
     const now = performance.now();
-    if (now - depth.readAt <= FRESH_MS) return;
+    if (depth.asked || now - depth.readAt <= FRESH_MS) return;
     depth.readAt = now;
+    depth.asked = true;
     const before = depth.added;
-    countOpen(this.#options.shards.get(depth.shard)).then(
-      (open) => {
-        depth.read = open;
-        depth.added -= before; // what was added since the question may be in the answer or not: better too soon
-        this.#tell();
-      },
-      () => {},
-    );
+    const open = await countOpen(this.#options.shards.get(depth.shard)).catch(() => undefined);
+    depth.asked = false;
+    if (open === undefined) return;
+    depth.read = open;
+    depth.added -= before; // what was added since the question may be in the answer or not: better too soon
+    this.#tell();
   }
 }
 
