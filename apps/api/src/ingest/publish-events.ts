@@ -195,6 +195,7 @@ export class PublishEvents {
     });
     const admitted: Admitted[] = [];
     const refused: number[] = [];
+    const duplicates: { index: number; part: AppPart; number: number }[] = [];
     let failure: unknown;
     for (const settled of await Promise.allSettled(accepting)) {
       if (settled.status === 'rejected') {
@@ -203,23 +204,29 @@ export class PublishEvents {
       }
       const { index, prepared, result, known } = settled.value;
       if (known) {
-        this.#options.instruments.eventsDuplicate.inc();
-        results[index] = await this.#known(known.part, known.number);
+        duplicates.push({ index, ...known });
         continue;
       }
       if (result.result === 'taken') this.#numbersOf(shard).drop();
       if (result.result === 'stale' || result.result === 'taken') refused.push(index);
-      else if (result.result === 'duplicate') {
-        this.#options.instruments.eventsDuplicate.inc();
-        results[index] = await this.#known(config, result.number);
-      } else {
+      else if (result.result === 'duplicate') duplicates.push({ index, part: config, number: result.number });
+      else {
         countAccepted(this.#options.instruments, prepared);
         this.#options.shed.added(shard, prepared.deliveries.length);
         results[index] = newlyPublished(shard.number, prepared, result.sequence);
         admitted.push(...admittedOf(shard.number, prepared, result.admitted));
       }
     }
+    // First: whatever reading the others comes to, these have been accepted.
     await this.#enqueue(shard, admitted);
+    for (const { index, part, number } of duplicates) {
+      this.#options.instruments.eventsDuplicate.inc();
+      try {
+        results[index] = await this.#known(part, number);
+      } catch (error) {
+        failure ??= error;
+      }
+    }
     return { left: [...refused, ...todo.slice(stretch.length)], refused: refused.length > 0, failure };
   }
 
