@@ -115,7 +115,12 @@ async function serve(settings: Settings, logger: Logger, member: Member): Promis
     },
   };
   const readiness = new Readiness(client, services.publish);
-  await ensureApp(services.configs, services.keyring, DEFAULT_APP, Date.now());
+  const { configs } = services;
+  const preset = await ensureApp(configs, services.keyring, DEFAULT_APP, Date.now());
+  await configs.confirm(preset).catch((error: Error) => {
+    const todo = `PUT /v1/apps/${DEFAULT_APP} when a replica is back, or it may be lost with its Redis`;
+    logger.warn({ err: error }, `the app ${DEFAULT_APP} is not held as SEALPOST_DURABILITY says: ${todo}`);
+  });
   watchRedis(metrics, (onRoundTrip) => lookAtRedis(services.shards, onRoundTrip));
   const notReady = () => readiness.notReady();
   watchReadiness(metrics, notReady);

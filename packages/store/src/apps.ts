@@ -74,10 +74,20 @@ function invalidSecret(message: string): SealpostError {
 }
 
 /** Makes the app with default settings unless it is there. */
-export async function ensureApp(configs: Configs, keyring: Keyring, app: string, now: number): Promise<void> {
-  if (await configs.load(app)) return;
+export async function ensureApp(
+  configs: Configs,
+  keyring: Keyring,
+  app: string,
+  now: number,
+): Promise<AppConfig> {
+  const present = await configs.load(app);
+  if (present) return present;
   const settings: AppInput = { defaults: {}, operational_events: false, metadata: {} };
-  await configs.put(app, (present) => present ?? appRecord(keyring, app, settings, undefined, now));
+  const [made] = await configs.put(
+    app,
+    (there) => there ?? appRecord(keyring, app, settings, undefined, now),
+  );
+  return made;
 }
 
 /** The operators' app: in it Sealpost publishes events about all apps. Operators make it, and only they act in it. */
