@@ -37,7 +37,7 @@ describe('a Redis is refused', () => {
 
   it('that is a replica', async () => {
     const { port } = new URL(redis.url);
-    const replica = await startTestRedis(['--replicaof', `127.0.0.1 ${port}`]);
+    const replica = await startTestRedis(['--replicaof', '127.0.0.1', port]);
     try {
       await whenReady(replica.client, 5000);
       expect(await refusal(checkServer(replica.client, { keyring }))).toContain('is a replica');

@@ -44,10 +44,16 @@ export async function checkDurability(
   mode: 'process' | 'disk' | 'replica',
 ): Promise<{ barrier: 'none' | 'waitaof' | 'wait'; warnings: string[] }> {
   if (mode === 'process') return { barrier: 'none', warnings: [] };
-  const { servers } = await describeServers(client);
+  const { servers, away } = await describeServers(client);
   if (mode === 'disk') {
     const every = servers.map(diskBarrier);
-    return { barrier: every.includes('waitaof') ? 'waitaof' : 'none', warnings: [] };
+    if (every.includes('waitaof')) return { barrier: 'waitaof', warnings: [] };
+    if (away.length === 0) return { barrier: 'none', warnings: [] };
+    if (servers.every(hasWaitAof)) return { barrier: 'waitaof', warnings: [] };
+    throw new ServerCheckError(
+      `SEALPOST_DURABILITY=disk needs to know of every master whether it writes with "appendfsync always", ` +
+        `and ${away.join(', ')} does not answer. Start again when it does.`,
+    );
   }
   const alone = servers.filter(({ info }) => Number(info.get('connected_slaves') ?? 0) === 0);
   const warnings = alone.map(
@@ -64,11 +70,15 @@ function diskBarrier({ name, info, config }: Server): 'none' | 'waitaof' {
     );
   }
   if (config.get('appendfsync') === 'always') return 'none';
-  if (isAtLeast(versionOf(info), [7, 2])) return 'waitaof';
+  if (hasWaitAof({ info })) return 'waitaof';
   throw new ServerCheckError(
     `SEALPOST_DURABILITY=disk needs "appendfsync always" at ${name}, or Redis 7.2 or newer; ` +
       `it runs ${info.get('redis_version')}${config.size === 0 ? ' and does not show its configuration' : ''}.`,
   );
+}
+
+function hasWaitAof({ info }: Pick<Server, 'info'>): boolean {
+  return isAtLeast(versionOf(info), [7, 2]);
 }
 
 function checkFitness({ name, info }: Server, inCluster: boolean): void {
@@ -77,7 +87,8 @@ function checkFitness({ name, info }: Server, inCluster: boolean): void {
       `${name} runs Redis ${info.get('redis_version') ?? 'of an unknown version'}; Sealpost needs ${OLDEST.join('.')} or newer.`,
     );
   }
-  if (!inCluster && info.get('redis_mode') === 'cluster') {
+  // Valkey ≥ 8.1 says it by its own name.
+  if (!inCluster && (info.get('redis_mode') ?? info.get('server_mode')) === 'cluster') {
     throw new ServerCheckError(
       `${name} is a node of a Redis Cluster; name several of its nodes in REDIS_URL, separated by commas.`,
     );
