@@ -9,6 +9,7 @@
  * | `sp:keys` | hash | HMAC of an API key → app name (a hint; the app's config is the truth) |
  * | `sp:master` | set | ids of the master keys with which something here was written |
  * | `sp:former` | hash | id of a master key that is gone → what hashed API keys under it, encrypted |
+ * | `sp:probe`, `sp:probe:{number}` | string | written to see whether Redis takes writes, on a Cluster at every master; 60 s |
  * | `n` / `own` | counter | last number of an event or delivery / of an app or endpoint ("owner") or replay |
  * | `cfg:{app}` | hash | the app's version `v`, the last `change`, its record `app`, its endpoints `ep_…`, its keys `k:…`; of one that moves: `former` places, the `next`, where `to` and when it `left`, the home's version that it `follows` |
  * | `d:{bucket}` | hash | delivery records by number within the bucket; `o`: how many are open |

@@ -56,6 +56,7 @@ class Instructions {
       Duplex,
       Duplex,
     ];
+    for (const pipe of [this.#control, this.#answers]) pipe.on('error', () => {}); // there is no perf, or it has ended
     this.#perf.stderr!.on('data', (text) => {
       this.#said += text;
     });
