@@ -22,7 +22,6 @@ export * from './lane-state.ts';
 export * from './move/keep-moves.ts';
 export * from './move/let-go.ts';
 export * from './move/move-app.ts';
-export * from './move/survey.ts';
 export * from './records.ts';
 export * from './replays.ts';
 export * from './rotate/former-api-keys.ts';

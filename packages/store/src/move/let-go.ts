@@ -8,11 +8,14 @@ import { samePlace } from './move-fields.ts';
 
 /** Lanes that are looked at in one step. */
 const STRETCH = 200;
+/** Entries of rate limits' logs that one script takes along, two values each, so that none blocks Redis for long. */
+const MOST_LOGGED = 10_000;
 /** What a lane takes along: that its receiver fails or asked to be left alone. Its window begins small, as any idle lane's. */
 const LEARNED = ['fs', 'cl', 'po', 'pa', 'rv', 'nb', 'ta'];
 
 type Tools = { shards: Shards; configs: Pick<Configs, 'newest'> };
 type Lane = { number: number; fields: Record<string, string> };
+type Told = { endpoint: number; learned: Record<string, number>; log: (string | number)[] };
 
 /**
  * Lets some lanes of an app that has come to this shard send, in which nothing is left to be sent before by the shards that
@@ -35,8 +38,14 @@ export async function letGo(
   const rested = await atRest(shards, config.parts.slice(at + 1), place, some.map(Number));
   if (rested.size === 0 && some.length > 0) return { letGo: 0, held: await shard.client.scard(held) };
   if (at === 0 && some.length === rested.size) await watchIdle(shard, config);
-  const told = await whatTheyLearned(shards, config.parts[at + 1], rested);
-  await shard.run('let-go', [place.number, ...told]);
+  let told: Told[] = [];
+  for await (const one of whatTheyLearned(shards, config.parts[at + 1], rested)) {
+    told.push(one);
+    if (told.reduce((sum, { log }) => sum + log.length, 0) < MOST_LOGGED) continue;
+    await tell(shard, place, told);
+    told = [];
+  }
+  if (told.length > 0 || rested.size === 0) await tell(shard, place, told);
   return { letGo: rested.size, held: await shard.client.scard(held) };
 }
 
@@ -71,21 +80,28 @@ async function readLanes(shard: Shard, endpoints: (number | undefined)[]): Promi
   return endpoints.map((number, i) => (number === undefined ? undefined : { number, fields: replies[i]! }));
 }
 
-/** As lua/let-go.lua takes it. Attempts there count against the rate limit here, under names that no attempt here has. */
-async function whatTheyLearned(
+/** Attempts there count against the rate limit here, under names that no attempt here has. */
+async function* whatTheyLearned(
   shards: Shards,
   before: AppPart | undefined,
   rested: Map<number, Lane | undefined>,
-): Promise<(string | number)[]> {
-  const told: (string | number)[] = [];
+): AsyncGenerator<Told> {
   for (const [endpoint, lane] of rested) {
     const { rl, ...fields } = lane?.fields ?? {};
     const known = LEARNED.filter((field) => fields[field] !== undefined);
     const learned = Object.fromEntries(known.map((field) => [field, Number(fields[field])]));
     const log = before && rl !== undefined ? await readLog(shards.get(before.shard), lane!.number) : [];
-    told.push(endpoint, JSON.stringify(learned), JSON.stringify(log));
+    yield { endpoint, learned, log };
   }
-  return told;
+}
+
+async function tell(shard: Shard, { number }: AppPlace, told: readonly Told[]): Promise<void> {
+  const args = told.flatMap(({ endpoint, learned, log }) => [
+    endpoint,
+    JSON.stringify(learned),
+    JSON.stringify(log),
+  ]);
+  await shard.run('let-go', [number, ...args]);
 }
 
 async function readLog(shard: Shard, endpoint: number): Promise<(string | number)[]> {

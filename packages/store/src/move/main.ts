@@ -7,7 +7,7 @@ import type { AppConfig } from '../app-config.ts';
 import { Configs } from '../configs.ts';
 import { letGo } from './let-go.ts';
 import { assertMovable, assertNoOlderWorker, assertNothingLeft, type MoveStep, moveApp } from './move-app.ts';
-import { surveyApps } from './survey.ts';
+import { loadOf, surveyApps } from './survey.ts';
 
 /** How long to wait for Redis, ms. */
 const CONNECT_MS = 5_000;
@@ -82,7 +82,7 @@ async function move(
 ): Promise<void> {
   await assertKnown(tools.shards, to, known);
   const home = await tools.configs.newest(app);
-  const loads = (await surveyApps(tools.shards)).filter((load) => load.app === app);
+  const loads = await Promise.all(home.parts.map((part) => loadOf(tools.shards, part)));
   const open = loads.reduce((sum, load) => sum + load.open, 0);
   say(
     `App ${app} is in shard ${home.shard}: ${home.endpoints.size} endpoints, ${open} deliveries open, and ` +

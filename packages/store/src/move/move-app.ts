@@ -52,6 +52,7 @@ export type MoveTools = {
 export async function moveApp(tools: MoveTools, app: string, to: number): Promise<AppConfig> {
   const { shards, configs, onStep = () => {} } = tools;
   const isCluster = 'nodes' in shards.client;
+  let isSafe = !isCluster;
   for (let tries = 0; tries < TRIES; tries++) {
     const home = await configs.load(app);
     if (!home) throw appNotFound(app);
@@ -69,10 +70,20 @@ export async function moveApp(tools: MoveTools, app: string, to: number): Promis
       continue;
     }
     const prepared = await prepare(tools, home, next);
-    if (prepared !== 'again') await whenServed(tools, to);
-    if (prepared === 'written' && isCluster) await delay(SAFE_MS);
-    else if (prepared !== 'again' && (await leave(tools, home, next))) onStep('moved');
-    else await delay(Math.random() * Math.min(2 ** tries, MAX_PAUSE_MS));
+    if (prepared === 'written') isSafe = !isCluster;
+    if (prepared !== 'again') {
+      await whenServed(tools, to);
+      if (!isSafe) {
+        await delay(SAFE_MS); // also for what another mover may just have written
+        isSafe = true;
+        continue;
+      }
+      if (await leave(tools, home, next)) {
+        onStep('moved');
+        continue;
+      }
+    }
+    await delay(Math.random() * Math.min(2 ** tries, MAX_PAUSE_MS));
   }
   throw new MoveRefused(`App ${app} is being changed all the time; run this again.`);
 }
