@@ -1,13 +1,17 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
-import { SealpostClient, type SealpostEvent } from './index.ts';
+import { type ClientOptions, SealpostClient, type SealpostEvent } from './index.ts';
 
 type Line = { id: string };
 
 /** Takes streams of lines; `answer` says what to write upon a line of the n-th stream, if anything. */
-async function fakeStreams(answer: (line: Line, n: number) => string | undefined) {
+async function fakeStreams(
+  answer: (line: Line, n: number) => string | undefined,
+  options: Partial<ClientOptions> = {},
+) {
   const streams: string[][] = [];
+  const firstClosed = Promise.withResolvers<void>();
   const server = createServer((request, response) => {
     const ids: string[] = [];
     streams.push(ids);
@@ -29,16 +33,17 @@ async function fakeStreams(answer: (line: Line, n: number) => string | undefined
       }
     });
     request.on('end', () => silent || response.end()).on('error', () => {});
+    response.on('close', firstClosed.resolve);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const client = new SealpostClient({ url, key: 'k', timeoutMs: 300, lingerMs: 1 });
+  const client = new SealpostClient({ url, key: 'k', lingerMs: 1, ...options });
   onTestFinished(() => {
     server.closeAllConnections();
     server.close();
     return client.close({ withinMs: 0 });
   });
-  return { streams, client };
+  return { streams, client, firstClosed: firstClosed.promise };
 }
 
 const ok = ({ id }: Line) => JSON.stringify({ status: 202, event: { id, deliveries: [] } });
@@ -56,10 +61,10 @@ async function idsOf(client: SealpostClient, source: Iterable<SealpostEvent> | A
 const IDS = ['e0', 'e1', 'e2', 'e3', 'e4'];
 
 it.each([
-  ['that breaks off', 'cut'],
-  ['on which nothing comes', 'silence'],
-  ['that ends with a transient problem', ender(503, 'queue_unavailable')],
-])('a stream %s is followed by another, with what has no result', async (_, trouble) => {
+  ['that breaks off', 'cut', {}],
+  ['on which nothing comes', 'silence', { timeoutMs: 1000 }],
+  ['that ends with a transient problem', ender(503, 'queue_unavailable'), {}],
+])('a stream %s is followed by another, with what has no result', async (_, trouble, options) => {
   let troubled = false;
   const { streams, client } = await fakeStreams((line, n) => {
     if (n === 1 && (line.id === 'e2' || troubled)) {
@@ -67,7 +72,7 @@ it.each([
       return trouble;
     }
     return ok(line);
-  });
+  }, options);
   expect(await idsOf(client, events(5))).toEqual(IDS);
   expect(streams).toHaveLength(2);
   expect(streams[1]).toEqual(['e2', 'e3', 'e4']);
@@ -83,14 +88,25 @@ it('a stream that ends with a problem for good ends it all, after the results th
   expect(streams).toHaveLength(1);
 });
 
-it('a source that is slow outlives a stream that was idle for too long', async () => {
-  const { streams, client } = await fakeStreams(ok);
+it('a source that is slow outlives a stream that was idle for too long, which is no trouble', async () => {
+  const retries: unknown[] = [];
+  const options = { timeoutMs: 1000, onRetry: (retrying: unknown) => retries.push(retrying) };
+  const { streams, client, firstClosed } = await fakeStreams(ok, options);
   async function* slow() {
     yield* events(2);
-    await expect.poll(() => streams.length).toBe(1);
-    await new Promise((resolve) => setTimeout(resolve, 900)); // three times as long as a stream may be silent
+    await firstClosed;
     yield* events(5).slice(2);
   }
   expect(await idsOf(client, slow())).toEqual(IDS);
   expect(streams).toEqual([IDS.slice(0, 2), IDS.slice(2)]);
+  expect(retries).toEqual([]);
+});
+
+it('an API that is away is given up, also when nothing could be written before it was known to be', async () => {
+  const client = new SealpostClient({ url: 'http://127.0.0.1:1', key: 'k', lingerMs: 200, retryForMs: 0 });
+  async function* slow() {
+    yield* events(1);
+    await new Promise(() => {});
+  }
+  await expect(client.publishAll(slow()).next()).rejects.toMatchObject({ code: 'unreachable' });
 });

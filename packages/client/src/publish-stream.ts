@@ -172,7 +172,7 @@ class Line {
     return !this.#failure;
   }
 
-  /** One request, as long as it lasts. Resolves to what broke it off, or undefined when all that went out was answered. */
+  /** One request, as long as it lasts. Resolves to what broke it off, or undefined when all that was read is answered. */
   async #stream(retry: Retry): Promise<PublishError | undefined> {
     const stream = this.#context.http.got.stream.post('events/batch', {
       headers: { 'content-type': 'application/x-ndjson' },
@@ -194,10 +194,10 @@ class Line {
         this.#changed.tell();
       }
       if (stream.response?.statusCode !== 202) return problemOf(stream.response!, '');
-      return this.#answered >= out.next ? undefined : unreachable('the stream ended too early');
+      return this.#answered === this.#end ? undefined : unreachable('the stream ended too early');
     } catch (error) {
       this.#signal.throwIfAborted();
-      return this.#answered >= out.next ? undefined : unreachable(error);
+      return this.#answered === this.#end ? undefined : unreachable(error);
     } finally {
       out.over = true;
       stream.destroy();
