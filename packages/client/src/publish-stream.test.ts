@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
+import { Worker } from 'node:worker_threads';
 import { expect, it, onTestFinished } from 'vitest';
 import { type ClientOptions, SealpostClient, type SealpostEvent } from './index.ts';
 
@@ -110,3 +112,31 @@ it('an API that is away is given up, also when nothing could be written before i
   }
   await expect(client.publishAll(slow()).next()).rejects.toMatchObject({ code: 'unreachable' });
 });
+
+it('a connection that does not come about is given up in time', async () => {
+  const client = new SealpostClient({ url: await fullListener(), key: 'k', timeoutMs: 100, retryForMs: 0 });
+  await expect(client.publishAll(events(1)).next()).rejects.toMatchObject({
+    code: 'unreachable',
+    cause: { event: 'connect' },
+  });
+});
+
+/** A URL whose connections stay half open: nobody accepts any, and as many wait as may. */
+async function fullListener(): Promise<string> {
+  const script = `
+    const { parentPort } = require('node:worker_threads');
+    const server = require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+      parentPort.postMessage(server.address().port);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+    });`;
+  const listener = new Worker(script, { eval: true });
+  onTestFinished(async () => void (await listener.terminate()));
+  const [port] = (await once(listener, 'message')) as [number];
+  // Linux has one more wait than the backlog says.
+  for (const waiting of [connect(port, '127.0.0.1'), connect(port, '127.0.0.1')]) {
+    waiting.on('error', () => {}); // when the listener ends
+    onTestFinished(() => void waiting.destroy());
+    await once(waiting, 'connect');
+  }
+  return `http://127.0.0.1:${port}`;
+}

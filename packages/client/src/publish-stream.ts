@@ -174,11 +174,12 @@ class Line {
 
   /** One request, as long as it lasts. Resolves to what broke it off, or undefined when all that was read is answered. */
   async #stream(retry: Retry): Promise<PublishError | undefined> {
+    const { timeoutMs } = this.#context.settings;
     const stream = this.#context.http.got.stream.post('events/batch', {
       headers: { 'content-type': 'application/x-ndjson' },
       signal: this.#signal,
-      // Of silence: one that nobody uses may end as well.
-      timeout: { socket: this.#context.settings.timeoutMs },
+      // `socket` is of silence once it is connected: one that nobody uses may end as well.
+      timeout: { lookup: timeoutMs, connect: timeoutMs, socket: timeoutMs },
     });
     stream.on('error', () => {}); // whoever reads is told
     const out: Out = { next: this.#answered, over: false };
