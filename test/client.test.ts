@@ -213,7 +213,7 @@ describe('a stream of events', () => {
     );
     await endless.next();
     stop.abort(new Error('enough'));
-    await expect(endless.next()).rejects.toThrow('enough');
+    await expect(endless.next()).rejects.toMatchObject({ code: 'aborted', cause: { message: 'enough' } });
     await client.close();
   });
 });

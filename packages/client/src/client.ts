@@ -1,6 +1,6 @@
 import type { PublishedEvent } from './api-types.ts';
 import { BatchQueue } from './batch-queue.ts';
-import { PublishError } from './errors.ts';
+import { aborted, PublishError } from './errors.ts';
 import { eventIds } from './event-ids.ts';
 import { eventText, type SealpostEvent } from './event-text.ts';
 import { Http } from './http.ts';
@@ -82,13 +82,12 @@ export class SealpostClient {
     options: BulkOptions = {},
   ): AsyncGenerator<BulkResult, void, void> {
     if (this.#closing) throw closed();
-    const signals = [this.#ended.signal, ...(options.signal ? [options.signal] : [])];
     return publishStream(events, {
       http: this.#http,
       settings: this.#settings,
       newId: this.#newId,
+      ended: this.#ended.signal,
       ...options,
-      signal: AbortSignal.any(signals),
     });
   }
 
@@ -124,8 +123,4 @@ export class SealpostClient {
 
 function closed(): PublishError {
   return new PublishError('closed', 'The client is closed.');
-}
-
-function aborted({ reason }: AbortSignal): PublishError {
-  return new PublishError('aborted', 'Given up by its signal.', { cause: reason });
 }

@@ -49,6 +49,11 @@ export class PublishError extends Error {
   }
 }
 
+/** By a publisher's own signal. */
+export function aborted({ reason }: AbortSignal): PublishError {
+  return new PublishError('aborted', 'Given up by its signal.', { cause: reason });
+}
+
 /** From problem details (RFC 9457), which a result of a batch holds, or a whole answer is. */
 export function fromProblem(problem: Problem, retryAfterSeconds?: number): PublishError {
   const { code, detail, status, errors } = problem;

@@ -113,6 +113,17 @@ it('an API that is away is given up, also when nothing could be written before i
   await expect(client.publishAll(slow()).next()).rejects.toMatchObject({ code: 'unreachable' });
 });
 
+it('a signal ends it as `aborted`, before it begins or in its midst', async () => {
+  const { client } = await fakeStreams(() => undefined);
+  const [stop, reason] = [new AbortController(), new Error('enough')];
+  const { signal } = stop;
+  const first = client.publishAll(events(1), { signal }).next();
+  stop.abort(reason);
+  await expect(first).rejects.toMatchObject({ name: 'PublishError', code: 'aborted', cause: reason });
+  const late = client.publishAll(events(1), { signal });
+  await expect(late.next()).rejects.toMatchObject({ name: 'PublishError', code: 'aborted', cause: reason });
+});
+
 it('a connection that does not come about is given up in time', async () => {
   const client = new SealpostClient({ url: await fullListener(), key: 'k', timeoutMs: 100, retryForMs: 0 });
   await expect(client.publishAll(events(1)).next()).rejects.toMatchObject({

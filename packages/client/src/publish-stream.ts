@@ -2,14 +2,14 @@ import type { Duplex } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BatchResult, PublishedEvent } from './api-types.ts';
-import { fromProblem, PublishError } from './errors.ts';
+import { aborted, fromProblem, PublishError } from './errors.ts';
 import { eventText, type SealpostEvent } from './event-text.ts';
 import { type Http, parse, problemOf, unreachable } from './http.ts';
 import type { Settings } from './options.ts';
 import { Retry } from './retry.ts';
 
 export type BulkOptions = {
-  /** Ends it: what has no result yet may be published or not. */
+  /** Ends it with `aborted`: what has no result yet may be published or not. */
   signal?: AbortSignal;
   /** Events that are read ahead of the results that are taken; default 2,000. */
   maxUnanswered?: number;
@@ -20,12 +20,12 @@ export type BulkResult =
   | { id: string; event: PublishedEvent; error?: undefined }
   | { id: string; event?: undefined; error: PublishError };
 
-type Context = {
+type Context = BulkOptions & {
   http: Http;
   settings: Settings;
   newId: () => string;
-  signal: AbortSignal;
-  maxUnanswered?: number;
+  /** Of the client; its reason is a PublishError. */
+  ended: AbortSignal;
 };
 
 type Result = BatchResult['results'][number];
@@ -50,7 +50,8 @@ export async function* publishStream(
   context: Context,
 ): AsyncGenerator<BulkResult, void, void> {
   const stopped = new AbortController();
-  const signal = AbortSignal.any([context.signal, stopped.signal]);
+  const given = context.signal ? [context.signal] : [];
+  const signal = AbortSignal.any([context.ended, stopped.signal, ...given]);
   const line = new Line(context, signal);
   void line.read(events);
   const sending = line.send();
@@ -83,8 +84,10 @@ class Line {
     this.#context = context;
     this.#signal = signal;
     this.#mostEvents = context.maxUnanswered ?? MAX_UNANSWERED;
-    signal.addEventListener('abort', () => this.#fail(signal.reason), { once: true });
-    if (signal.aborted) this.#fail(signal.reason);
+    // The first failure counts: what is thrown upon the same abort, with its bare reason, comes later.
+    const fail = () => this.#fail(context.signal?.aborted ? aborted(context.signal) : signal.reason);
+    signal.addEventListener('abort', fail, { once: true });
+    if (signal.aborted) fail();
   }
 
   /** Reads as far ahead as there is room. Never rejects. */
