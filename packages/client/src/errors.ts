@@ -45,7 +45,9 @@ export class PublishError extends Error {
 
   /** The same request may be answered otherwise later: 429 and all that is not the request's fault. */
   get isTransient(): boolean {
-    return this.code === 'unreachable' || this.status === 429 || (this.status ?? 0) >= 500;
+    const { code, status = 0 } = this;
+    if (code === 'unreachable' || code === 'config_conflict') return true;
+    return status === 408 || status === 429 || status >= 500;
   }
 }
 
