@@ -58,6 +58,8 @@ export type Problem = {
         message: string;
       }>
     | undefined;
+  /** Try again no sooner: as `Retry-After`, also where no header can say it any more. */
+  retry_after_seconds?: number | undefined;
   /** Of a fault of ours: finds it in the log. */
   instance?: string | undefined;
 };

@@ -56,8 +56,15 @@ export function aborted({ reason }: AbortSignal): PublishError {
   return new PublishError('aborted', 'Given up by its signal.', { cause: reason });
 }
 
-/** From problem details (RFC 9457), which a result of a batch holds, or a whole answer is. */
+/**
+ * From problem details (RFC 9457), which a result of a batch holds, or a whole answer is.
+ * @param retryAfterSeconds of the answer's header, which a proxy may have set
+ */
 export function fromProblem(problem: Problem, retryAfterSeconds?: number): PublishError {
-  const { code, detail, status, errors } = problem;
-  return new PublishError(code, detail, { status, errors, retryAfterSeconds });
+  const { code, detail, status, errors, retry_after_seconds } = problem;
+  return new PublishError(code, detail, {
+    status,
+    errors,
+    retryAfterSeconds: retryAfterSeconds ?? retry_after_seconds,
+  });
 }

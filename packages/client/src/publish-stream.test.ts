@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import { expect, it, onTestFinished } from 'vitest';
-import { type ClientOptions, SealpostClient, type SealpostEvent } from './index.ts';
+import { type ClientOptions, type Retrying, SealpostClient, type SealpostEvent } from './index.ts';
 
 type Line = { id: string };
 
@@ -78,6 +78,17 @@ it.each([
   expect(await idsOf(client, events(5))).toEqual(IDS);
   expect(streams).toHaveLength(2);
   expect(streams[1]).toEqual(['e2', 'e3', 'e4']);
+});
+
+it('the next stream begins no sooner than the last line of the one before it asked for', async () => {
+  const retries: Retrying[] = [];
+  const problem = { status: 503, code: 'overloaded', detail: 'full', retry_after_seconds: 1 };
+  const { client } = await fakeStreams(
+    (line, n) => (n === 1 ? JSON.stringify({ status: 503, problem }) : ok(line)),
+    { onRetry: (retrying) => retries.push(retrying) },
+  );
+  expect(await idsOf(client, events(1))).toEqual(['e0']);
+  expect(retries[0]!.delayMs).toBeGreaterThanOrEqual(1000);
 });
 
 it('a stream that ends with a problem for good ends it all, after the results that came before', async () => {

@@ -14,6 +14,10 @@ export const problemAnswer = z
     detail: z.string(),
     code: z.string().describe('Stable; match on this.'),
     errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+    retry_after_seconds: z
+      .number()
+      .optional()
+      .describe('Try again no sooner: as `Retry-After`, also where no header can say it any more.'),
     instance: z.string().optional().describe('Of a fault of ours: finds it in the log.'),
   })
   .meta({ id: 'Problem' });
@@ -33,6 +37,7 @@ export function presentProblem(error: unknown): Problem {
     detail: known.message,
     code: known.code,
     ...(known.errors && { errors: known.errors }),
+    ...(known.retryAfterSeconds !== undefined && { retry_after_seconds: known.retryAfterSeconds }),
   };
 }
 
