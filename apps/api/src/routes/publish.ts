@@ -159,6 +159,7 @@ function itemOfLine(bytes: Line): BatchItem {
   }
 }
 
+/** More may be written, or never again. */
 async function drained(response: Context<unknown>['response']): Promise<void> {
   await new Promise<void>((resolve) => {
     const done = () => {
@@ -168,5 +169,6 @@ async function drained(response: Context<unknown>['response']): Promise<void> {
     };
     response.on('drain', done);
     response.on('close', done);
+    if (response.destroyed) done(); // neither comes any more
   });
 }
