@@ -28,16 +28,19 @@ describe('batches', () => {
 
   it('follow each other in the order of the calls, one at a time', async () => {
     let underWay = 0;
+    let most = 0;
+    const elsewhere = (await fakeApi()).client();
     const api = await fakeApi(async (): Promise<'ok'> => {
       underWay += 1;
-      expect(underWay).toBe(1);
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      most = Math.max(most, underWay);
+      await elsewhere.publish(event(0)); // meanwhile another batch would arrive, were it sent
       underWay -= 1;
       return 'ok';
     });
     const client = api.client({ maxBatchEvents: 3, lingerMs: 0 });
     const ids = range(20).map((n) => `e${n}`);
     await Promise.all(ids.map((id, n) => client.publish(event(n, { id }))));
+    expect(most).toBe(1);
     expect(api.batches.flatMap((batch) => batch.ids)).toEqual(ids);
   });
 
@@ -124,8 +127,9 @@ describe('what fails', () => {
 
   it('to be answered in time is sent again', async () => {
     const api = await fakeApi((_, n) => (n === 1 ? new Promise<never>(() => {}) : 'ok'));
-    await api.client({ timeoutMs: 50 }).publish(event(1));
-    expect(api.batches).toHaveLength(2);
+    await api.client({ timeoutMs: 500 }).publish(event(1));
+    // More often where the answer took so long as well.
+    expect(api.batches.length).toBeGreaterThan(1);
   });
 
   it('because it is no answer of a Sealpost is told so', async () => {
@@ -164,7 +168,11 @@ describe('what fails', () => {
 describe('the queue', () => {
   it('holds no more than it may: others wait for room, in order', async () => {
     const held = Promise.withResolvers<'ok'>();
-    const api = await fakeApi(() => held.promise);
+    const arrived = Promise.withResolvers<void>();
+    const api = await fakeApi(() => {
+      arrived.resolve();
+      return held.promise;
+    });
     const client = api.client({ maxQueuedEvents: 5, maxBatchEvents: 2, lingerMs: 0 });
     const ids = range(12).map((n) => `e${n}`);
     const published = ids.map((id, n) => client.publish(event(n, { id })));
@@ -172,7 +180,7 @@ describe('the queue', () => {
     const asked = client.room().then(() => {
       room = true;
     });
-    await expect.poll(() => api.batches.length).toBe(1);
+    await arrived.promise;
     expect(room).toBe(false);
     held.resolve('ok');
     await Promise.all([asked, ...published]);
@@ -192,12 +200,16 @@ describe('the queue', () => {
 
   it('gives up what its signal says, whether it waits, is queued or sent', async () => {
     const held = Promise.withResolvers<'ok'>();
-    const api = await fakeApi(() => held.promise);
+    const arrived = Promise.withResolvers<void>();
+    const api = await fakeApi(() => {
+      arrived.resolve();
+      return held.promise;
+    });
     const client = api.client({ maxQueuedEvents: 2, maxBatchEvents: 1, lingerMs: 0 });
     const stops = range(3).map(() => new AbortController());
     const given = stops.map(({ signal }, n) => client.publish(event(n, { id: `given-${n}` }), { signal }));
     const kept = client.publish(event(9, { id: 'kept' }));
-    await expect.poll(() => api.batches.length).toBe(1);
+    await arrived.promise;
     for (const stop of stops.toReversed()) stop.abort();
     for (const one of given) await expect(one).rejects.toMatchObject({ code: 'aborted' });
     held.resolve('ok');
