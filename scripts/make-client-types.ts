@@ -16,9 +16,14 @@ if (from === undefined) {
   console.log(USAGE);
   process.exit(2);
 }
-const text = /^https?:/.test(from)
-  ? await (await fetch(new URL('/openapi.json', from))).text()
-  : await readFile(from, 'utf8');
+const text = /^https?:/.test(from) ? await fetchDocument(from) : await readFile(from, 'utf8');
 const file = join(ROOT, 'packages', 'client', 'src', 'api-types.ts');
 await writeFile(file, clientTypes(JSON.parse(text), Object.keys(ERRORS)));
 execFileSync(join(ROOT, 'node_modules/.bin/biome'), ['format', '--write', file], { stdio: 'inherit' });
+
+async function fetchDocument(api: string): Promise<string> {
+  const url = new URL('/openapi.json', api);
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url} answers ${response.status}: ${await response.text()}`);
+  return response.text();
+}
