@@ -1,6 +1,9 @@
-import { Agent, request } from 'node:http';
+import { Agent, createServer, request } from 'node:http';
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { expect, it } from 'vitest';
-import { Receiver, startStack, waitFor } from './harness/index.ts';
+import { Receiver, spawnApp, startRedis, startStack, untilEnded, waitFor } from './harness/index.ts';
+
+const MASTER = Buffer.alloc(32, 3).toString('base64');
 
 it.concurrent('on SIGTERM a worker finishes what is under way, exits with 0, and nothing is posted twice', async () => {
   const stack = await startStack({ env: { WORKER_CONCURRENCY: '5' } });
@@ -94,4 +97,45 @@ it.concurrent('on SIGTERM while Redis is away a worker is gone soon after Redis 
   expect(await stopping).toMatchObject({ code: 0 });
   expect(worker!.output).toContain('"drained"');
   expect(worker!.output).not.toContain('not drained in time');
+});
+
+it.concurrent('a worker whose port is taken exits before it takes a job', async ({ onTestFinished }) => {
+  const redis = await startRedis();
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void other.close());
+  const { port } = other.address() as AddressInfo;
+  const worker = await spawnApp('worker', {
+    REDIS_URL: redis.url,
+    SEALPOST_MASTER_KEY: MASTER,
+    HEALTH_PORT: String(port),
+  });
+  expect((await untilEnded(worker)).code).toBe(1);
+  expect(worker.output).toContain('EADDRINUSE');
+  expect(worker.output).not.toContain('serving shard');
+});
+
+it.concurrent('on SIGTERM while it starts a worker drains, and exits with 0', async ({ onTestFinished }) => {
+  const redis = await startRedis();
+  // It asks for its shards, and gets no answer.
+  const proxy = createTcpServer((client) => {
+    const server = connect(redis.port, '127.0.0.1', () => void server.pipe(client));
+    client.on('data', (data) => (data.includes('sp:shards') ? client.pause() : server.write(data)));
+    for (const [one, other] of [
+      [client, server],
+      [server, client],
+    ] as const)
+      one.on('error', () => {}).once('close', () => other.destroy());
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void proxy.close());
+  const worker = await spawnApp('worker', {
+    REDIS_URL: `redis://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    SEALPOST_MASTER_KEY: MASTER,
+  });
+  const readyz = async () => (await fetch(`${worker.url}/readyz`)).text();
+  await waitFor(async () => (await readyz()).includes('starting'), { describe: 'it to be starting' });
+  expect(await worker.stop()).toMatchObject({ code: 0 });
+  expect(worker.output).toContain('"drained"');
+  expect(worker.output).not.toContain('worker ready');
 });

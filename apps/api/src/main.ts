@@ -259,7 +259,8 @@ function drainOnSignal(
     logger.info('drained');
     process.exit(0);
   };
-  member.started(drain);
+  member.drainsWith(drain);
+  member.started();
 }
 
 const member = new Member();

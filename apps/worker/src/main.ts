@@ -87,7 +87,7 @@ async function work(settings: WorkerSettings, logger: Logger, member: Member): P
   if (settings.threads === undefined) logger.warn(FEW_THREADS);
 
   const stop = new AbortController();
-  const state = { draining: false, unknownKeyAt: Number.NEGATIVE_INFINITY };
+  const state = { starting: true, draining: false, unknownKeyAt: Number.NEGATIVE_INFINITY };
   const shards = new Shards(client);
   const http = await createHttpClient(settings.httpClient, {
     policy: new AddressPolicy(settings.allowSubnets),
@@ -125,11 +125,11 @@ async function work(settings: WorkerSettings, logger: Logger, member: Member): P
       state.unknownKeyAt = performance.now();
     },
   });
-  await server.start();
 
   const probe = new WriteProbe(client);
   const notReady = async () => {
     if (state.draining) return 'draining';
+    if (state.starting) return 'starting';
     if (performance.now() - state.unknownKeyAt < UNKNOWN_KEY_MS)
       return 'a delivery was sealed with a master key that is not known here';
     return server.trouble ?? probe.trouble();
@@ -141,12 +141,6 @@ async function work(settings: WorkerSettings, logger: Logger, member: Member): P
   });
   member.tells({ notReady, metrics: metrics.snapshot, text: metrics.text });
   const health = createHealthServer({ notReady, metrics: metrics.text });
-  // Of several workers the parent answers for all.
-  if (member.isAlone) await listen(health, settings);
-  logger.info(
-    { health: health.address() ?? undefined, slots: settings.concurrency, client: settings.httpClient },
-    'worker ready',
-  );
 
   const drain = async (signal: string) => {
     state.draining = true;
@@ -171,7 +165,19 @@ async function work(settings: WorkerSettings, logger: Logger, member: Member): P
     logger.info('drained');
     process.exit(0);
   };
-  member.started(drain);
+
+  // Before the first job: who must go, or has no port, shall have none under way, or finish it.
+  member.drainsWith(drain);
+  // Of several workers the parent answers for all.
+  if (member.isAlone) await listen(health, settings);
+  await server.start();
+  if (state.draining) return;
+  state.starting = false;
+  logger.info(
+    { health: health.address() ?? undefined, slots: settings.concurrency, client: settings.httpClient },
+    'worker ready',
+  );
+  member.started();
 }
 
 /**

@@ -40,9 +40,10 @@ export class ShardServer {
     this.#options = options;
   }
 
-  /** Resolves when all shards that are known now are served. */
+  /** Resolves when all shards that are known now are served. It takes jobs before that. */
   async start(): Promise<void> {
     await this.#look();
+    if (this.#stopped) return;
     this.#timer = setInterval(() => {
       this.#look().catch((error: unknown) => {
         this.#options.logger.warn({ err: error }, 'could not look for new shards; trying again');

@@ -43,8 +43,8 @@ export class Member {
     this.#own = own;
   }
 
-  /** This process does its work from now on, and has `drain` called when it is to stop; a second signal ends it. */
-  started(drain: (signal: string) => void): void {
+  /** From now on `drain` is called when this process is to stop; a second signal ends it. To be set before it takes work. */
+  drainsWith(drain: (signal: string) => void): void {
     const signalled = (signal: string) => {
       if (!this.#isDraining) {
         this.#isDraining = true;
@@ -54,7 +54,11 @@ export class Member {
     };
     process.on('SIGTERM', signalled);
     if (this.isAlone) process.on('SIGINT', signalled);
-    else this.#line.tell({ sealpost: 'started' });
+  }
+
+  /** This process does its work from now on. */
+  started(): void {
+    if (!this.isAlone && !this.#isDraining) this.#line.tell({ sealpost: 'started' });
   }
 
   /** This process cannot start: has that told once, by the parent if there is one, and ends with 1. */

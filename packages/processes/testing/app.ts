@@ -42,12 +42,13 @@ async function work(member: Member): Promise<void> {
     logger.info({ text: 'é'.repeat(i % 200) }, 'chat');
   // Before its parent knows: a test that kills it once all are ready has all its lines.
   logger.info('works');
-  member.started(() => {
+  member.drainsWith(() => {
     logger.info('draining');
     if (behaviour === 'never-drains') return;
     logger.info('drained');
     process.exit(0);
   });
+  member.started();
   if (file) writeFileSync(file, '');
   setInterval(() => {}, 60_000);
 }
