@@ -8,6 +8,7 @@ import {
   type Stack,
   startStack,
   Tenant,
+  untilEnded,
   waitFor,
 } from './harness/index.ts';
 
@@ -25,6 +26,7 @@ beforeAll(async () => {
 const INFO = 30;
 const WARN = 40;
 const ERROR = 50;
+const FATAL = 60;
 const EVENT = { type: 'order.created', payload: { n: 1 } };
 
 /** The first line that has all these fields, once it is there. */
@@ -101,6 +103,23 @@ describe('an attempt', () => {
     const ended = await line(stack.workers[0]!, { msg: 'attempt', reason: 'transform_failed' });
     expect(ended).toMatchObject({ level: WARN, status: 'dead', duration_ms: 0 });
   });
+});
+
+it('an error that nothing caught ends an API or a worker, and does not show what Redis was told', async () => {
+  // In pieces, since the URL stands in the stack.
+  const throws = `process.on('SIGUSR2', () => {
+    throw Object.assign(new Error('ERR no'), { command: { name: 'evalsha', args: [['planted', 'g7h8'].join('-')] } });
+  });`;
+  const own = await startStack({
+    env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(throws)}` },
+  });
+  for (const app of [own.api, own.workers[0]!]) {
+    process.kill(app.pid!, 'SIGUSR2');
+    expect(await untilEnded(app)).toMatchObject({ code: 1 });
+    const msg = 'the process ends: an error that nothing caught';
+    expect(await line(app, { msg })).toMatchObject({ level: FATAL, err: { message: 'ERR no' } });
+    expect(app.output).not.toContain('planted-g7h8');
+  }
 });
 
 it('secrets, signatures and bodies are in no line, at any level', async () => {

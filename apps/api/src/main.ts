@@ -11,6 +11,7 @@ import {
   AddedUpMetrics,
   createLogger,
   createMetrics,
+  endOnUncaught,
   type Logger,
   type Metrics,
   type Otel,
@@ -72,10 +73,7 @@ async function main(member: Member): Promise<void> {
     process: member.nr,
     isShared: settings.processes > 1,
   });
-  process.on('uncaughtException', (error) => {
-    logger.fatal({ err: error }, 'the process ends: an error that nothing caught');
-    process.exit(1);
-  });
+  endOnUncaught(logger);
   if (settings.processes > 1 && isParent()) await supervise(settings, logger);
   else await serve(settings, logger, member);
 }

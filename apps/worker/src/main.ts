@@ -18,6 +18,7 @@ import {
   AddedUpMetrics,
   createLogger,
   createMetrics,
+  endOnUncaught,
   type Logger,
   startOtel,
   type Tracing,
@@ -56,6 +57,7 @@ async function main(member: Member): Promise<void> {
     process: member.nr,
     isShared: settings.processes > 1,
   });
+  endOnUncaught(logger);
   if (settings.processes > 1 && isParent()) await supervise(settings, logger);
   else await work(settings, logger, member);
 }

@@ -1,4 +1,5 @@
 export { AddedUpMetrics } from './added-up-metrics.ts';
+export * from './end-on-uncaught.ts';
 export * from './logger.ts';
 export * from './metrics.ts';
 export * from './redis-gauges.ts';

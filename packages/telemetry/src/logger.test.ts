@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { Writable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { expect, it, onTestFinished } from 'vitest';
 import { createLogger } from './logger.ts';
 import { readableLine } from './readable-lines.ts';
@@ -115,6 +116,27 @@ it('a process exits although nobody reads its log any more', async () => {
   await once(child.stdout, 'close');
   child.stdin.end();
   expect(await once(child, 'exit')).toEqual([3, null]);
+});
+
+it('an error that nothing caught ends the process, and is logged without the command that it holds', async () => {
+  const at = (file: string) => JSON.stringify(new URL(file, import.meta.url).href);
+  const program = `
+    import { endOnUncaught } from ${at('end-on-uncaught.ts')};
+    import { createLogger } from ${at('logger.ts')};
+    endOnUncaught(createLogger({ name: 'test', level: 'info' }));
+    const command = { name: 'evalsha', args: ['payload-g7h8'] };
+    void Promise.reject(Object.assign(new Error('ERR no'), { command }));
+  `;
+  const child = spawn(process.execPath, ['--input-type=module-typescript', '--eval', program]);
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const [output, errors, exit] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'exit'),
+  ]);
+  expect(exit).toEqual([1, null]);
+  expect(JSON.parse(output)).toMatchObject({ level: 60, err: { message: 'ERR no' } });
+  expect(output + errors).not.toContain('payload-g7h8');
 });
 
 /** A process that logs to this, as TypeScript in which there is `logger`. */
