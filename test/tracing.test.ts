@@ -330,6 +330,19 @@ describe('at the end', () => {
     expect(collector.trace(traceId)).toHaveLength(3);
   });
 
+  it('also by a worker whose Redis is away', async () => {
+    const { collector, stack, tenant } = await startTraced({ OTEL_BSP_SCHEDULE_DELAY: '60000' });
+    receiver.respond('/last-without-redis', 200);
+    await tenant.endpoint({ url: receiver.url('/last-without-redis') });
+    const { traceId, header } = producer();
+    const { deliveries } = await tenant.publish(EVENT, { traceparent: header });
+    await tenant.ended(deliveries[0].id);
+    await stack.redis.kill();
+    expect(await stack.workers[0]!.stop()).toMatchObject({ code: 0 });
+    expect(stack.workers[0]!.output).toContain('Redis is away and nothing is under way');
+    expect(collector.trace(traceId).map(({ name }) => name)).toEqual(['POST webhook']);
+  });
+
   it('a collector that hangs keeps nobody from exiting', async () => {
     const { collector, stack, tenant } = await startTraced();
     collector.hangs = true;

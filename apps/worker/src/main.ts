@@ -157,6 +157,7 @@ async function work(settings: WorkerSettings, logger: Logger, member: Member): P
     clearTimeout(finish);
     if (drained === 'pointless') {
       logger.warn('Redis is away and nothing is under way: what this worker had comes back by itself');
+      await otel.shutdown();
       process.exit(0);
     }
     http.close();
