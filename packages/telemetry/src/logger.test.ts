@@ -118,6 +118,22 @@ it('a process exits although nobody reads its log any more', async () => {
   expect(await once(child, 'exit')).toEqual([3, null]);
 });
 
+it('a process exits although nobody empties the full pipe of its log', async () => {
+  const program = `
+    import { createLogger } from ${JSON.stringify(new URL('logger.ts', import.meta.url).href)};
+    const logger = createLogger({ name: 'test', level: 'info' });
+    for (let i = 0; i < 1000; i++) logger.info('x'.repeat(1000));
+    process.exit(3);
+  `;
+  // The reader waits for a line of this process', and so holds the pipe without reading it.
+  const script =
+    'exec 3<&0; { "$0" --input-type=module-typescript --eval "$1" 3<&-; echo $? >&2; } | { read line <&3; }';
+  const shell = spawn('sh', ['-c', script, process.execPath, program], { stdio: ['pipe', 'ignore', 'pipe'] });
+  onTestFinished(() => void shell.stdin.end());
+  const [told] = await once(shell.stderr, 'data');
+  expect(String(told)).toBe('3\n');
+});
+
 it('an error that nothing caught ends the process, and is logged without the command that it holds', async () => {
   const at = (file: string) => JSON.stringify(new URL(file, import.meta.url).href);
   const program = `

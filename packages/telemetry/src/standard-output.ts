@@ -3,8 +3,10 @@ import { pino } from 'pino';
 
 /** Bytes that stay together when they are written to a pipe at once: PIPE_BUF of pipe(7). */
 const TOGETHER = 4096;
-/** Characters that are kept for a reader who is slow, or a disk that is full; what comes beyond is lost. */
+/** Bytes that are kept for a reader who is slow, or a disk that is full; what comes beyond is lost. */
 const MOST_KEPT = 8 * 1024 * 1024;
+/** A reader who takes nothing for so long while the process exits, ms, may as well never do: what is left is lost. */
+const PATIENCE_MS = 1000;
 
 /**
  * What pino writes to standard output with: in the background, and what is left when the process exits.
@@ -27,17 +29,26 @@ export function standardOutput(isShared: boolean): ReturnType<typeof pino.destin
 
 /**
  * sonic-boom (4.2.1) writes what is left again and again, whatever the error: a process whose log nobody reads any more
- * would never exit. Only what may pass (EAGAIN, EBUSY) is for it to try again; the rest of the log has nowhere to go.
+ * would never exit. Only what may pass (EAGAIN, EBUSY) is for it to try again, for a while; the rest of the log has nowhere to
+ * go.
  */
 function withoutEndlessRetries(flushSync: () => void): void {
   const { writeSync } = fs;
+  let lastWritten = performance.now();
+  let hasGivenUp = false;
   // It has no way in but this. Nothing else runs meanwhile.
   fs.writeSync = ((fd: number, text: string | Buffer, ...rest: []) => {
+    if (hasGivenUp) return Buffer.byteLength(text);
     try {
-      return writeSync(fd, text as string, ...rest);
+      const written = writeSync(fd, text as string, ...rest);
+      lastWritten = performance.now();
+      return written;
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code === 'EAGAIN' || code === 'EBUSY') throw error;
+      const mayPass = code === 'EAGAIN' || code === 'EBUSY';
+      if (mayPass && performance.now() - lastWritten < PATIENCE_MS) throw error;
+      // All that follows as well: in the middle of a line there is no place for another.
+      hasGivenUp ||= mayPass;
       return Buffer.byteLength(text);
     }
   }) as typeof writeSync;
