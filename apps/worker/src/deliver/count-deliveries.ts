@@ -26,13 +26,13 @@ export class DeliveryCounts {
     this.#to.attemptDuration.observe({ outcome: kind }, outcome.durationMs / 1000);
   }
 
-  /** What SETTLE has made of it. @param reason why the attempt failed @param now ms epoch */
+  /** What SETTLE has made of it. @param reason why the attempt failed @param endedAt when it ended, ms epoch */
   settled(
     settled: Settled,
     reason: Reason,
     delivery: DeliveryRecord,
     event: EventRecord | undefined,
-    now: number,
+    endedAt: number,
   ): void {
     if (!settled.changed) return;
     if (settled.status === 'retrying') {
@@ -41,7 +41,7 @@ export class DeliveryCounts {
     }
     this.ended(settled.status, settled.reason);
     if (settled.status === 'delivered' && event)
-      this.#to.deliveryLatency.observe(secondsBetween(Math.max(delivery.createdAt, event.da ?? 0), now));
+      this.#to.deliveryLatency.observe(secondsBetween(Math.max(delivery.createdAt, event.da ?? 0), endedAt));
   }
 
   ended(status: DeliveryStatus, reason: Reason, count = 1): void {

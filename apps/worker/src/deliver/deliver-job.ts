@@ -100,6 +100,8 @@ type Ended = {
   disableEndpoint: DisableReason | undefined;
   /** Why the attempt failed; `none`: it did not, or there was none. */
   failure: Reason;
+  /** When it did, before it was settled: ms epoch. */
+  at: number;
   /** @param settled absent when this process has to go before it knows */
   tell: (settled: Settled | undefined) => void;
 };
@@ -159,7 +161,7 @@ export async function deliverJob(
   } finally {
     ended.tell(settled);
   }
-  options.counts.settled(settled, ended.failure, claimed.delivery, attempted.event, options.now());
+  options.counts.settled(settled, ended.failure, claimed.delivery, attempted.event, ended.at);
   events.onTurn(settled);
   if ('destination' in ready) {
     const reason = ended.disableEndpoint ?? (settled.disable ? 'failing' : undefined);
@@ -235,7 +237,7 @@ function withoutAttempt(
     traceEnd(tracing, shard, attempted, settled ?? settlement);
     logAttempt(logger, shard, attempted, delivery, settled, at);
   };
-  return { settlement, disableEndpoint, failure: settlement.reason, tell };
+  return { settlement, disableEndpoint, failure: settlement.reason, at, tell };
 }
 
 /** What its endpoint's expressions say of a delivery, and one POST if they let it go. `busy`: to be tried again later. */
@@ -339,7 +341,7 @@ async function attempt(
     trace?.end(outcome, settled, endedAtMonotonic);
     logAttempt(options.logger, shard, attempted, delivery, settled, endedAt, { outcome, trace });
   };
-  return { settlement, disableEndpoint, failure: attemptReason(outcome), tell };
+  return { settlement, disableEndpoint, failure: attemptReason(outcome), at: endedAt, tell };
 }
 
 function webhookSecret(
