@@ -2,6 +2,9 @@ import { AggregatorRegistry, type Registry } from 'prom-client';
 import { createParentMetrics, type ParentMetrics, type Snapshot } from './registry.ts';
 import { watchReadiness } from './watch-readiness.ts';
 
+/** Several processes have 2 s to say whether they are ready, as for `/readyz`: these metrics shall say the same. */
+const READY_MS = 2500;
+
 /**
  * The metrics of several processes and their parent as if they were one, so that it is one target to Prometheus whichever
  * process answers.
@@ -18,7 +21,7 @@ export class AddedUpMetrics {
 
   /** @param notReady of all together; undefined: ready */
   constructor(notReady: () => Promise<string | undefined>) {
-    watchReadiness(this.#parent, notReady);
+    watchReadiness(this.#parent, notReady, READY_MS);
   }
 
   heard(process: object, metrics: unknown): void {
