@@ -43,3 +43,18 @@ it('one that is idle is used again before another is opened', async () => {
   expect(await used(connections, origin)).toBe(first);
   expect(connections.open).toBe(1);
 });
+
+it('one that makes room for a fresh one leaves that counted, and waited for', async () => {
+  const receiver = await httpReceiver((_request, response) => void response.end());
+  const connections = new Connections({ policy, allowHttp: true, maxSocketsPerOrigin: 1 });
+  afterTest(() => connections.close());
+  const { origin } = new URL(receiver.url);
+  const first = await used(connections, origin);
+  const taken: Connection[] = [];
+  const taker = (connection: Connection) => void taken.push(connection);
+  connections.take(origin, true, taker);
+  expect(taken).not.toContain(first);
+  expect(connections.open).toBe(1);
+  connections.take(origin, false, taker);
+  expect(taken).toHaveLength(1);
+});

@@ -72,9 +72,7 @@ export class Connections {
   #origin(name: string): Origin {
     const known = this.#origins.get(name);
     if (known) return known;
-    const origin: Origin = { name, open: new Set(), idle: [], waiting: new Set() };
-    this.#origins.set(name, origin);
-    return origin;
+    return { name, open: new Set(), idle: [], waiting: new Set() };
   }
 
   #open(origin: Origin): Connection {
@@ -83,6 +81,8 @@ export class Connections {
       discarded: () => this.#forget(origin, connection),
     });
     origin.open.add(connection);
+    // It may just have been forgotten, with the only connection that it had.
+    this.#origins.set(origin.name, origin);
     return connection;
   }
 
