@@ -6,6 +6,8 @@ import { SkipInformational } from './skip-informational.ts';
 
 /** More idle connections than this to one origin are not kept. */
 const MAX_IDLE = 64;
+/** A connection is given up so much sooner than the receiver says that it will end it, ms: as Node's agents do. */
+const KEPT_SHORTER_MS = 1000;
 
 type Origin = {
   name: string;
@@ -138,6 +140,7 @@ export class Connection {
       bodyTimeout: 0,
       keepAliveTimeout: idleTimeoutMs,
       keepAliveMaxTimeout: idleTimeoutMs,
+      keepAliveTimeoutThreshold: KEPT_SHORTER_MS,
       connect: (options, callback) => this.#connect(agents, options, callback),
     });
     this.client.on('disconnect', () => {

@@ -99,6 +99,21 @@ describe.each(CLIENTS)('the connections of $name', ({ create }) => {
     await receiver.allClosed();
   });
 
+  it.each([
+    ['1', 2],
+    ['2', 1],
+  ])(
+    'are given up a second before the receiver ends them: kept for %s s, two posts take %s',
+    async (seconds, count) => {
+      const receiver = await httpReceiver((_request, response) => {
+        response.setHeader('connection', 'keep-alive').setHeader('keep-alive', `timeout=${seconds}`).end();
+      });
+      const { post } = testClient(create);
+      for (let i = 0; i < 2; i += 1) expect(await post(receiver.url)).toMatchObject({ reason: 'none' });
+      expect(receiver.connections).toBe(count);
+    },
+  );
+
   it('to one name look it up once for all that wait for it, and are told apart by origin', async () => {
     const first = await httpReceiver((_request, response) => void response.end('1'));
     const second = await httpReceiver((_request, response) => void response.end('2'));
