@@ -1,8 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { SandboxChild } from './child-process.ts';
+
+const IDLE = fileURLToPath(new URL('./fixtures/idle.ts', import.meta.url));
+/** So that how busy this machine is does not matter. */
+const PATIENT = { mostMs: 20_000 };
 
 const child = new SandboxChild(fileURLToPath(new URL('./fixtures/echo.ts', import.meta.url)));
 afterEach(() => child.close());
@@ -17,13 +21,25 @@ it('is ended when it writes what is no answer', async () => {
 });
 
 describe('an evaluation', () => {
-  const idle = new SandboxChild(fileURLToPath(new URL('./fixtures/idle.ts', import.meta.url)));
+  const idle = new SandboxChild(IDLE);
   afterAll(() => idle.close());
   const hasCpuTimes = existsSync('/proc/self/schedstat');
 
   it.skipIf(!hasCpuTimes)('that got no CPU, as on a machine that others use, is waited for', async () => {
-    for (let i = 0; i < 3; i++) expect(await idle.run('{"waits":150}')).toEqual({ passes: true });
+    const patient = new SandboxChild(IDLE, PATIENT);
+    onTestFinished(() => patient.close());
+    for (let i = 0; i < 3; i++) expect(await patient.run('{"waits":150}')).toEqual({ passes: true });
   });
+
+  it.skipIf(!hasCpuTimes)(
+    'counts as long as others had to wait for it, however little CPU it got',
+    async () => {
+      const patient = new SandboxChild(IDLE, PATIENT);
+      onTestFinished(() => patient.close());
+      await patient.run('{"waits":1000}');
+      expect(patient.spentMs).toBeGreaterThan(50);
+    },
+  );
 
   it('that has used its CPU time is ended, also when it had to wait for that', async () => {
     expect(await idle.run('{"waits":0,"works":60000}')).toEqual({ killed: 'time' });

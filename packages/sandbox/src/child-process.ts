@@ -4,10 +4,14 @@ import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { type Answer, BEGUN } from './child.ts';
 
-/** CPU time that an evaluation may use, ms; where a process cannot know another's, as it passes for everybody. */
-const RUN_MS = 50;
-/** However little of it it has been given: it is over by then, ms after it began. */
-const MOST_MS = 1000;
+/** What an evaluation may use, ms. */
+export type Limits = {
+  /** CPU time; where a process cannot know another's, as it passes for everybody. */
+  runMs: number;
+  /** However little of it it has been given: it is over by then, after it began. */
+  mostMs: number;
+};
+const LIMITS: Limits = { runMs: 50, mostMs: 1000 };
 /** What has some CPU time left is looked at again after as much, but no sooner than this, ms: Linux counts in ticks. */
 const LEAST_LOOK_MS = 5;
 /** And this long until it has begun: the time to start a process on a busy machine. */
@@ -55,6 +59,7 @@ function cpuTimeOf(pid: number | undefined): number | undefined {
 /** One process that evaluates one expression at a time; started when there is one, and again after it was killed. */
 export class SandboxChild {
   readonly #code: string;
+  readonly #limits: Limits;
   #process: ChildProcess | undefined;
   #running: Running | undefined;
   #output = '';
@@ -62,11 +67,12 @@ export class SandboxChild {
   #spentMs = 0;
 
   /** @param code what it runs */
-  constructor(code: string = CHILD) {
+  constructor(code: string = CHILD, limits: Partial<Limits> = {}) {
     this.#code = code;
+    this.#limits = { ...LIMITS, ...limits };
   }
 
-  /** ms that evaluations have taken in all, from their beginning to their end; at most what each may use. */
+  /** ms that evaluations have taken in all, from their beginning to their end: for so long others had to wait. */
   get spentMs(): number {
     return this.#spentMs;
   }
@@ -156,7 +162,7 @@ export class SandboxChild {
     running.begunAt = performance.now();
     running.usedBefore = usedBefore;
     clearTimeout(running.timer);
-    this.#lookAfter(running, RUN_MS);
+    this.#lookAfter(running, this.#limits.runMs);
   }
 
   #lookAfter(running: Running, ms: number): void {
@@ -175,7 +181,8 @@ export class SandboxChild {
   #leftOf({ begunAt, usedBefore }: Running): number {
     const used = cpuTimeOf(this.pid);
     if (used === undefined) return 0;
-    return Math.min(RUN_MS - (used - usedBefore), begunAt! + MOST_MS - performance.now());
+    const { runMs, mostMs } = this.#limits;
+    return Math.min(runMs - (used - usedBefore), begunAt! + mostMs - performance.now());
   }
 
   #end(killed: Killed['killed']): void {
@@ -189,7 +196,7 @@ export class SandboxChild {
     const running = this.#running;
     if (!running) return;
     clearTimeout(running.timer);
-    if (running.begunAt !== undefined) this.#spentMs += Math.min(RUN_MS, performance.now() - running.begunAt);
+    if (running.begunAt !== undefined) this.#spentMs += performance.now() - running.begunAt;
     this.#running = undefined;
     if (this.#process) this.#hold(this.#process, false);
     running.resolve(answer);

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { SandboxChild } from './child-process.ts';
 
-/** What an owner's evaluations may need that wait, ms: a worker's slot is held by what waits. */
+/** What an owner's evaluations may need that wait, ms by the clock: a worker's slot is held by what waits. */
 const MOST_OWED_MS = 500;
 /** What one is taken to need whose owner is not known yet, ms. */
 const FIRST_GUESS_MS = 5;
