@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterEach, expect, it, vi } from 'vitest';
+import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
 import type { Patience } from './supervisor.ts';
 
 // A busy machine starts processes slowly; all else is waited for.
@@ -75,6 +75,12 @@ afterEach(() => {
     for (const pid of [parent.pid!, ...children]) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
 });
 
+function newFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sealpost-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -84,19 +90,25 @@ function isAlive(pid: number): boolean {
   }
 }
 
-async function untilGone(pids: number[]): Promise<void> {
-  while (pids.some(isAlive)) await new Promise((resolve) => setImmediate(resolve));
+/** In a container whose first process reaps nobody, what has ended stays as a zombie. */
+function isGone(pid: number): boolean {
+  if (!isAlive(pid)) return true;
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.startsWith('Z');
+  } catch {
+    return !isAlive(pid); // another system than Linux, or it has just gone
+  }
 }
 
+const untilGone = (pids: number[]) => vi.waitUntil(() => pids.every(isGone), { timeout: 20_000 });
+
 it('a process that cannot start ends the others, which drain, and its reason is told once', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'sealpost-'));
-  const app = start(2, 'second-fails', {}, join(folder, 'works'));
+  const app = start(2, 'second-fails', {}, join(newFolder(), 'works'));
   expect(await app.ended).toEqual([1, null]);
   expect(app.lines.filter((line) => line.includes('cannot start'))).toEqual(['cannot start: Redis says no']);
   expect(app.logged('works')).toHaveLength(1);
   expect(app.logged('drained')).toHaveLength(1);
   await untilGone(app.children);
-  rmSync(folder, { recursive: true });
 });
 
 it('a process that hangs is ended, and another one takes its place and its number', async () => {
@@ -107,9 +119,10 @@ it('a process that hangs is ended, and another one takes its place and its numbe
   process.kill(second!, 'SIGSTOP');
   await app.untilLogged('a process hangs; it is ended');
   await app.untilLogged('works', 3);
+  // The parent tells of its start, and it of its work: whoever is quicker comes first.
+  await app.untilLogged('process started', 3);
   expect(app.logged('a process died; it is started again')).toMatchObject([{ process: 2, child: second }]);
   expect(app.logged('works').at(-1)).toMatchObject({ process: 2, pid: app.children[2] });
-  await app.untilLogged('process started', 3);
   expect(await app.ask('ready')).toBe('ready');
 });
 
