@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -109,6 +109,20 @@ it('a process that cannot start ends the others, which drain, and its reason is 
   expect(app.logged('works')).toHaveLength(1);
   expect(app.logged('drained')).toHaveLength(1);
   await untilGone(app.children);
+});
+
+it('a first signal while a failed start drains cuts nobody off', async () => {
+  const file = join(newFolder(), 'works');
+  writeFileSync(`${file}.holds`, '');
+  const app = start(2, 'second-fails', {}, file);
+  await app.untilLogged('draining');
+  app.parent.kill('SIGTERM');
+  // What the parent answers to the second question comes after the signal.
+  for (let i = 0; i < 2; i++) expect(await Promise.race([app.ask('ready'), app.ended])).toBe('draining');
+  rmSync(`${file}.holds`);
+  expect(await app.ended).toEqual([1, null]);
+  expect(app.logged('drained')).toHaveLength(1);
+  expect(app.lines.filter((line) => line.includes('cannot start'))).toHaveLength(1);
 });
 
 it('a process that hangs is ended, and another one takes its place and its number', async () => {

@@ -49,6 +49,8 @@ export class Supervisor {
   readonly #totals: Totals;
   readonly #patience: Patience;
   #draining: Promise<void> | undefined;
+  /** A start that has failed drains as well, without one. */
+  #hasSignal = false;
   #haveAllStarted = false;
   readonly #started = Promise.withResolvers<void>();
   #onEnd: () => void = () => {};
@@ -165,10 +167,13 @@ export class Supervisor {
 
   /** Tells all to drain and ends with them; a second signal ends all at once. */
   #signalled(signal: string): void {
-    if (this.#draining) {
+    if (this.#hasSignal) {
       this.#killAll();
       process.exit(1);
     }
+    this.#hasSignal = true;
+    // The start has failed: its end comes, with its reason.
+    if (this.#draining) return;
     this.#logger.info({ signal }, 'draining all processes');
     this.#draining = this.#drain().then(() => {
       this.#logger.info('all processes have ended');

@@ -7,7 +7,7 @@ import { isParent, Member, Supervisor } from '../src/index.ts';
 /**
  * An app that does nothing, as several processes. Its parent writes its log, and answers what is asked on its standard
  * input: `ready`, `metrics`. Arguments: how many processes, how it behaves, its patience as JSON, and a file that is there
- * as soon as one works.
+ * as soon as one works. (While there is `FILE.holds`, what works does not drain, should the second one have failed.)
  */
 const [count, behaviour, patience, file] = process.argv.slice(2);
 
@@ -42,9 +42,10 @@ async function work(member: Member): Promise<void> {
     logger.info({ text: 'é'.repeat(i % 200) }, 'chat');
   // Before its parent knows: a test that kills it once all are ready has all its lines.
   logger.info('works');
-  member.drainsWith(() => {
+  member.drainsWith(async () => {
     logger.info('draining');
     if (behaviour === 'never-drains') return;
+    while (behaviour === 'second-fails' && existsSync(`${file}.holds`)) await delay(10);
     logger.info('drained');
     process.exit(0);
   });
