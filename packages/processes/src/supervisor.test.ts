@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -123,6 +123,16 @@ it('a first signal while a failed start drains cuts nobody off', async () => {
   expect(await app.ended).toEqual([1, null]);
   expect(app.logged('drained')).toHaveLength(1);
   expect(app.lines.filter((line) => line.includes('cannot start'))).toHaveLength(1);
+});
+
+it('one that hangs while it is started again is ended, and started again', async () => {
+  const file = join(newFolder(), 'works');
+  const app = start(1, 'hangs-when-restarted', { lookMs: 100, startMs: 500 }, file);
+  await app.untilLogged('all ready');
+  await vi.waitUntil(() => existsSync(file), { timeout: 20_000 });
+  process.kill(app.children[0]!, 'SIGKILL');
+  await app.untilLogged('a process does not start; it is ended');
+  await app.untilLogged('process started', 3);
 });
 
 it('a process that hangs is ended, and another one takes its place and its number', async () => {

@@ -16,8 +16,17 @@ export type Patience = {
   lookMs: number;
   /** and ends one that has said nothing for so many looks: it hangs, and what it has is for others to do. */
   looks: number;
+  /** For one that is started again to do its work: longer than a busy machine and a Redis that is away may take. */
+  startMs: number;
 };
-const PATIENCE: Patience = { readyMs: 2000, metricsMs: 3000, drainMs: 25_500, lookMs: 10_000, looks: 6 };
+const PATIENCE: Patience = {
+  readyMs: 2000,
+  metricsMs: 3000,
+  drainMs: 25_500,
+  lookMs: 10_000,
+  looks: 6,
+  startMs: 300_000,
+};
 
 /** Adds up what the processes count; a process is known by the object that stands for it. */
 export type Totals = {
@@ -154,8 +163,11 @@ export class Supervisor {
   /** One whose event loop stands still answers nobody, gets its share of connections, and keeps its port. */
   #look(): void {
     if (this.#draining) return;
-    // One that starts may take its time: loading its program on a busy machine, waiting for Redis.
-    for (const child of this.#children().filter(({ started }) => started)) {
+    for (const child of this.#children()) {
+      if (!child.started) {
+        this.#lookAtStart(child);
+        continue;
+      }
       child.silences += 1;
       if (child.silences <= this.#patience.looks) child.line.tell({ sealpost: 'ask', nr: 0, what: 'there' });
       else {
@@ -163,6 +175,13 @@ export class Supervisor {
         child.kill('SIGKILL');
       }
     }
+  }
+
+  /** At the first start a person or a service manager waits, who may end it. */
+  #lookAtStart(child: Child): void {
+    if (!this.#haveAllStarted || performance.now() - child.startedAt < this.#patience.startMs) return;
+    this.#logger.error({ process: child.nr, child: child.pid }, 'a process does not start; it is ended');
+    child.kill('SIGKILL');
   }
 
   /** Tells all to drain and ends with them; a second signal ends all at once. */

@@ -34,6 +34,7 @@ async function work(member: Member): Promise<void> {
     while (!existsSync(file!)) await delay(10);
     throw new Error('Redis says no');
   }
+  if (behaviour === 'hangs-when-restarted' && existsSync(file!)) await new Promise(() => {});
   const logger = createLogger({ name: 'app', level: 'info', process: member.nr, isShared: true });
   const metrics = createMetrics('worker');
   metrics.instruments.retries.inc({ reason: 'timeout' }, member.nr);
