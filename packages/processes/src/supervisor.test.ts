@@ -51,11 +51,18 @@ class App {
   }
 
   async ask(what: 'ready' | 'metrics'): Promise<string> {
+    return (await this.askAtOnce(what, 1))[0]!;
+  }
+
+  /** Asks so often before anything is answered. */
+  async askAtOnce(what: 'ready' | 'metrics', times: number): Promise<string[]> {
     const answers = () => this.lines.filter((line) => line.startsWith(`{"asked":"${what}"`));
     const before = answers().length;
-    this.parent.stdin!.write(`${what}\n`);
-    await this.until(() => answers().length > before);
-    return JSON.parse(answers().at(-1)!).answer;
+    this.parent.stdin!.write(`${what}\n`.repeat(times));
+    await this.until(() => answers().length === before + times);
+    return answers()
+      .slice(before)
+      .map((line) => JSON.parse(line).answer);
   }
 
   get children(): number[] {
@@ -133,6 +140,19 @@ it('one that hangs while it is started again is ended, and started again', async
   process.kill(app.children[0]!, 'SIGKILL');
   await app.untilLogged('a process does not start; it is ended');
   await app.untilLogged('process started', 3);
+});
+
+it('however many ask at once, each process is asked once', async () => {
+  const app = start(1, 'counts', { readyMs: 300 });
+  await app.untilLogged('all ready');
+  process.kill(app.children[0]!, 'SIGSTOP');
+  const silent = 'process 1 does not answer';
+  expect(await app.askAtOnce('ready', 10)).toEqual(Array(10).fill(silent));
+  process.kill(app.children[0]!, 'SIGCONT');
+  // It finds what it was asked meanwhile, and answers as soon as it gets the CPU.
+  const answers: string[] = [];
+  while ((answers.at(-1) ?? silent) === silent) answers.push(await app.ask('ready'));
+  expect(answers.at(-1)).toBe(`process 1: asked ${1 + answers.length}`);
 });
 
 it('a process that hangs is ended, and another one takes its place and its number', async () => {

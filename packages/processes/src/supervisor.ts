@@ -87,6 +87,15 @@ export class Supervisor {
   async notReady(): Promise<string | undefined> {
     if (this.#draining) return 'draining';
     if (!this.#haveAllStarted) return 'starting';
+    return this.#askReady();
+  }
+
+  /** What all have counted, and this process with them, in Prometheus' text format. */
+  metrics(): Promise<string> {
+    return this.#askMetrics();
+  }
+
+  readonly #askReady = oneAtATime(async () => {
     const running = this.#children().filter(({ started }) => started);
     if (running.length === 0) return 'none of its processes runs';
     const reasons = await Promise.all(
@@ -97,10 +106,9 @@ export class Supervisor {
       }),
     );
     return reasons.find((reason) => reason !== undefined);
-  }
+  });
 
-  /** What all have counted, and this process with them, in Prometheus' text format. */
-  async metrics(): Promise<string> {
+  readonly #askMetrics = oneAtATime(async () => {
     const answered = new Set<object>();
     await Promise.all(
       this.#children().map(async (child) => {
@@ -111,7 +119,7 @@ export class Supervisor {
       }),
     );
     return this.#totals.text(answered);
-  }
+  });
 
   #fork(place: Place): void {
     const child = () =>
@@ -221,4 +229,18 @@ export class Supervisor {
   #killAll(): void {
     for (const child of this.#children()) child.kill('SIGKILL');
   }
+}
+
+/**
+ * All processes are asked through this one, and anybody may ask: who asks while that goes on gets the same answer. It was
+ * begun no longer ago than the patience with them lasts.
+ */
+function oneAtATime<T>(ask: () => Promise<T>): () => Promise<T> {
+  let asking: Promise<T> | undefined;
+  return () => {
+    asking ??= ask().finally(() => {
+      asking = undefined;
+    });
+    return asking;
+  };
 }

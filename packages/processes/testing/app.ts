@@ -38,7 +38,9 @@ async function work(member: Member): Promise<void> {
   const logger = createLogger({ name: 'app', level: 'info', process: member.nr, isShared: true });
   const metrics = createMetrics('worker');
   metrics.instruments.retries.inc({ reason: 'timeout' }, member.nr);
-  member.tells({ notReady: async () => undefined, metrics: metrics.snapshot, text: metrics.text });
+  let asked = 0;
+  const notReady = async () => (behaviour === 'counts' ? `asked ${++asked}` : undefined);
+  member.tells({ notReady, metrics: metrics.snapshot, text: metrics.text });
   for (let i = 0; behaviour === 'chatters' && i < 5000; i++)
     logger.info({ text: 'é'.repeat(i % 200) }, 'chat');
   // Before its parent knows: a test that kills it once all are ready has all its lines.
