@@ -12,7 +12,9 @@ type Options = Omit<ClusterOptions, 'redisOptions'> & { redisOptions: NodeOption
 /**
  * A connection to a Redis Cluster: one to each node that is spoken to.
  *
- * ioredis never ends one that is closed while it waits to reconnect (as Connection has it for one server).
+ * ioredis never ends one that is closed while it waits to reconnect (as Connection has it for one server). And the last of its
+ * nodes to end makes one that has ended "close" again: a command that was to be repeated then would wait for ever, and with it
+ * BullMQ's worker when it is closed.
  */
 export class ClusterConnection extends Cluster {
   readonly #urls: string[];
@@ -22,6 +24,16 @@ export class ClusterConnection extends Cluster {
     super(urls, options as ClusterOptions & { redisOptions: { replyMapping?: 'legacy' } });
     this.#urls = urls;
     this.#options = options;
+    let hasEnded = false;
+    this.on('connecting', () => {
+      hasEnded = false;
+    });
+    this.on('end', () => {
+      hasEnded = true;
+    });
+    this.on('close', () => {
+      if (hasEnded && this.status === 'close') this.status = 'end';
+    });
   }
 
   override disconnect(reconnect = false): void {

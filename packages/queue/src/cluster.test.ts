@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { Keyring } from '@sealpost/core';
+import type { Cluster } from 'ioredis';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { TestCluster } from '../test-cluster.ts';
 import { RETENTION, record } from '../test-shard.ts';
@@ -95,6 +97,19 @@ it('what is confirmed is with a replica of the master that has it now, wherever 
   expect(await barrier.confirm(shard, events)).toEqual({ missing: new Set([1000]) });
   const other = { number: 2000, createdAt: AT + 1 }; // a number given out anew
   expect(await barrier.confirm(shard, [other])).toEqual({ missing: new Set([2000]) });
+});
+
+it('a connection that has ended stays so, whenever its nodes have: what is sent over it fails', async () => {
+  const worker = connect(cluster.urls, 'blocking', () => {}) as Cluster;
+  await whenReady(worker, 10_000);
+  for (const number of [0, 1, 2, 5]) await new Shards(worker).get(number).probe();
+  const nodes = worker.nodes();
+  expect(nodes.length).toBeGreaterThan(1);
+  const all = Promise.all([worker, ...nodes].map((one) => once(one, 'end')));
+  worker.disconnect();
+  await all;
+  await new Promise(setImmediate);
+  expect(await failureOf(worker.get('sp:probe'))).toBeInstanceOf(Error);
 });
 
 it('a password in the URL of one node is for those that it tells of too', async () => {
