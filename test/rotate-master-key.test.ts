@@ -136,6 +136,13 @@ describe('the master key is rotated under a running Sealpost', () => {
     expect(answer.json.results.every(({ status }: Loose) => status === 202)).toBe(true);
   }
 
+  it('does not begin before any process has the new key', async () => {
+    const rotation = startRotation({ REDIS_URL: stack.redis.url, ...both });
+    expect((await rotation.process.exited).code).toBe(1);
+    expect(rotation.output()).toContain(`No process has been started with the key ${idOf(NEW_KEY)}`);
+    expect(await placesNaming(stack, idOf(NEW_KEY))).toEqual([]);
+  });
+
   it('one process after the other gets both keys, and what one cannot read yet is not dead but waits', async () => {
     api = await stack.addApi(both);
     const client = new ApiClient(api.url, stack.apiKey);

@@ -1,3 +1,4 @@
+import { KeyringError } from '@sealpost/core';
 import {
   cancelDeleted,
   dropCompleted,
@@ -40,6 +41,8 @@ export type HousekeeperOptions = {
   /** ms epoch. */
   now: () => number;
   counts: DeliveryCounts;
+  /** An app's records were written under a key that this process does not have. */
+  onUnknownKey: () => void;
 };
 
 /** Looks after one shard: orphaned deliveries, backlogs of what was deleted, replays, apps that move, retention, idle endpoints. */
@@ -51,6 +54,7 @@ export class Housekeeper {
   readonly #logger: Logger;
   readonly #now: () => number;
   readonly #counts: DeliveryCounts;
+  readonly #onUnknownKey: () => void;
   /** The look for idle endpoints that this worker is at. */
   #idle: AsyncGenerator<IdleStep> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -58,7 +62,8 @@ export class Housekeeper {
   #round = 0;
   #stopped = false;
 
-  constructor(shard: Shard, { shards, retention, configs, logger, now, counts }: HousekeeperOptions) {
+  constructor(shard: Shard, options: HousekeeperOptions) {
+    const { shards, retention, configs, logger, now, counts, onUnknownKey } = options;
     this.#shard = shard;
     this.#shards = shards;
     this.#retention = retention;
@@ -66,6 +71,7 @@ export class Housekeeper {
     this.#logger = logger;
     this.#now = now;
     this.#counts = counts;
+    this.#onUnknownKey = onUnknownKey;
   }
 
   start(): void {
@@ -131,10 +137,7 @@ export class Housekeeper {
     for (const app of round.gone)
       this.#logger.info({ shard, app }, 'nothing is left of an app that has moved away');
     for (const error of round.errors) {
-      this.#logger.warn(
-        { err: error, shard },
-        'could not look after an app that has moved; it is tried again',
-      );
+      this.#warn(error, 'could not look after an app that has moved; it is tried again');
     }
   }
 
@@ -161,7 +164,7 @@ export class Housekeeper {
       const { done, value } = await this.#idle.next();
       if (done) this.#idle = undefined;
       else if (value.error !== undefined)
-        this.#logger.warn({ err: value.error, shard, app: value.app }, 'could not look for idle endpoints');
+        this.#warn(value.error, 'could not look for idle endpoints', { app: value.app });
       else if (value.disabled.length > 0)
         this.#logger.warn({ shard, app: value.app, endpoints: value.disabled }, 'disabled idle endpoints');
     }
@@ -172,7 +175,12 @@ export class Housekeeper {
     try {
       await work();
     } catch (error) {
-      this.#logger.warn({ err: error, shard: this.#shard.number }, 'housekeeping failed; it is tried again');
+      this.#warn(error, 'housekeeping failed; it is tried again');
     }
+  }
+
+  #warn(error: unknown, what: string, about: object = {}): void {
+    if (error instanceof KeyringError && error.code === 'unknown_key') this.#onUnknownKey();
+    this.#logger.warn({ err: error, shard: this.#shard.number, ...about }, what);
   }
 }

@@ -43,7 +43,7 @@ const AWAY_MS = 2000;
 const AWAY_LOOK_MS = 100;
 /** How long to wait for Redis at start, ms. */
 const CONNECT_MS = 15_000;
-/** After a delivery with a key that is not known here, the worker is unready this long, ms. */
+/** After meeting a key that is not known here, the worker is unready this long, ms. */
 const UNKNOWN_KEY_MS = 60_000;
 // Names are resolved in libuv's pool, of which look-ups get half; its size must be set before Node starts.
 const FEW_THREADS =
@@ -133,7 +133,7 @@ async function work(settings: WorkerSettings, logger: Logger, member: Member): P
     if (state.draining) return 'draining';
     if (state.starting) return 'starting';
     if (performance.now() - state.unknownKeyAt < UNKNOWN_KEY_MS)
-      return 'a delivery was sealed with a master key that is not known here';
+      return 'something is stored under a master key that is not known here';
     return server.trouble ?? probe.trouble();
   };
   watchRedis(metrics, (onRoundTrip) => lookAtRedis(shards, onRoundTrip));

@@ -122,6 +122,7 @@ export class ShardServer {
       logger,
       now: deliver.now,
       counts,
+      onUnknownKey,
     });
     this.#served.set(number, { consumer, housekeeper, pump });
     await pump.start();

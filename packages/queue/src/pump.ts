@@ -26,12 +26,17 @@ export type PumpOptions = {
 
 /** Whether a worker serves the shard that would take endpoints from other shards for deleted ones. */
 export async function hasOlderWorker(shard: Shard): Promise<boolean> {
+  return (await liveWorkers(shard)).some((name) => !name.startsWith(KNOWS_GUESTS));
+}
+
+/** Names of the workers that serve the shard, or did so seconds ago. */
+export async function liveWorkers(shard: Shard): Promise<string[]> {
   const [[seconds], workers] = await Promise.all([
     shard.client.time(),
     shard.client.hgetall(shard.key('hb')),
   ]);
   const isAlive = (sign: string) => Number(sign.split(':')[1]) >= Number(seconds) * 1000;
-  return Object.entries(workers).some(([name, sign]) => !name.startsWith(KNOWS_GUESTS) && isAlive(sign));
+  return Object.entries(workers).flatMap(([name, sign]) => (isAlive(sign) ? [name] : []));
 }
 
 /**

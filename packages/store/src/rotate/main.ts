@@ -1,5 +1,13 @@
 import { Keyring, masterKey, readSettings, redisUrl } from '@sealpost/core';
-import { checkServer, connect, Shards, whenReady } from '@sealpost/queue';
+import {
+  checkServer,
+  connect,
+  DIRECTORY,
+  liveWorkers,
+  type RedisClient,
+  Shards,
+  whenReady,
+} from '@sealpost/queue';
 import { z } from 'zod';
 import { rotateMasterKey, type Tally } from './rotate-master-key.ts';
 
@@ -23,6 +31,7 @@ async function main(): Promise<void> {
   }
   const client = connect(settings.REDIS_URL, 'background', () => {});
   await whenReady(client, CONNECT_MS);
+  await assertInUse(client, keyId);
   await checkServer(client, { keyring });
   const tally: Tally = { records: 0, events: 0, deliveries: 0, answers: 0, damaged: 0 };
   say(`From the master key ${previousKeyId} to ${keyId}. It may be interrupted, and run again.`);
@@ -44,6 +53,19 @@ async function main(): Promise<void> {
     `Nothing is left under ${previousKeyId}. Restart every process without SEALPOST_MASTER_KEY_PREVIOUS; ` +
       'none starts with the old key alone any more.',
   );
+}
+
+/** Whatever starts with a key says so in Redis. @throws Error: the workers that run could read nothing of what is written anew */
+async function assertInUse(client: RedisClient, keyId: string): Promise<void> {
+  if ((await client.sismember(DIRECTORY.master, keyId)) === 1) return;
+  const shards = new Shards(client);
+  for (const number of await shards.known()) {
+    if ((await liveWorkers(shards.get(number))).length === 0) continue;
+    throw new Error(
+      `No process has been started with the key ${keyId} as SEALPOST_MASTER_KEY, and workers run: they could read nothing ` +
+        'any more. First restart every API and worker with both keys (docs/security.md).',
+    );
+  }
 }
 
 function describe({ records, deliveries, events, answers }: Tally): string {
