@@ -1,16 +1,36 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { access, constants, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LauncherError } from './launcher-error.ts';
 
-/** Makes a folder that only its owner can look into. */
+/** Makes a folder that only its owner can look into. @throws LauncherError: it cannot be made, or not be written to */
 export async function makePrivateFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    await access(path, constants.W_OK);
+  } catch (error) {
+    throw new LauncherError(
+      `${path} cannot hold data: ${(error as Error).message}. Name another folder with SEALPOST_DATA_DIR, or mend this one.`,
+    );
+  }
 }
 
-/** The master key of this data folder: 32 bytes in base64, made once, readable by its owner only. */
+/**
+ * The master key of this data folder: 32 bytes in base64, made once, readable by its owner only.
+ * @throws LauncherError: it is damaged, or gone although there are data
+ */
 export async function masterKeyIn(dataDir: string): Promise<string> {
   const path = join(dataDir, 'master.key');
+  const [files, stored] = await Promise.all([
+    readdir(dataDir),
+    readdir(join(dataDir, 'redis')).catch(() => []),
+  ]);
+  if (!files.includes('master.key') && stored.length > 0) {
+    throw new LauncherError(
+      `${path} is gone, and what is stored can only be read with the key that was in it: put it back from a copy, or ` +
+        'remove the whole folder to begin anew.',
+    );
+  }
   const key = await keptText(path, () => randomBytes(32).toString('base64'));
   if (Buffer.from(key, 'base64').length !== 32) {
     throw new LauncherError(

@@ -36,6 +36,7 @@ export async function runSession({ dataDir, say, logLevel, run }: SessionOptions
     running = true;
     await run(stack, stop.signal);
   };
+  let cause: string | undefined;
   const death = stack.died.then((child) => {
     throw new LauncherError(describeDeath(child));
   });
@@ -44,7 +45,9 @@ export async function runSession({ dataDir, say, logLevel, run }: SessionOptions
   } catch (error) {
     // After Ctrl-C whatever was under way ends with one error or another: that is no failure.
     if (!stop.signal.aborted) {
-      say(`\n${error instanceof LauncherError ? error.message : (error as Error).stack}\n`);
+      const message = error instanceof LauncherError ? error.message : (error as Error).stack!;
+      cause = message.split('\n')[0];
+      say(`\n${message}\n`);
       process.exitCode = 1;
       stop.abort(); // the session may still run, when it was a child that ended
     }
@@ -52,7 +55,8 @@ export async function runSession({ dataDir, say, logLevel, run }: SessionOptions
   if (stack.hasStarted)
     say('\nStopping: what is in flight is finished first, at most 25 s (Ctrl-C: at once).');
   await stack.stop();
-  if (stack.hasStarted) say('Stopped.');
+  // What it was about may have scrolled away by now.
+  if (stack.hasStarted) say(cause ? `Stopped: ${cause}` : 'Stopped.');
 }
 
 /** Resolves when the signal fires. */

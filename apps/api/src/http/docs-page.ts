@@ -62,7 +62,7 @@ export function docsPage(document: Json): string {
 <title>${text(info.title)} API</title><link rel="stylesheet" href="/docs/style.css"></head><body><div class="page">
 <nav aria-label="Routes">${index.join('')}<strong><a href="#schemas">Schemas</a></strong></nav>
 <main><h1>${text(info.title)} API <small class="soft">${text(info.version)}</small></h1><p>${prose(info.description)}</p>
-<p>Send a key with every request: <code>Authorization: Bearer KEY</code>. For tools: <a href="/openapi.json">openapi.json</a>.</p>
+<p>Send a key with every request: <code>Authorization: Bearer KEY</code>. In the curl lines <code>$KEY</code> is that key, and <code>$SEALPOST</code> the address of this API. For tools: <a href="/openapi.json">openapi.json</a>.</p>
 ${sections.join('')}<h2 id="schemas">Schemas</h2>${schemas.map(([name, schema]) => schemaArticle(name, schema)).join('')}
 </main></div></body></html>`;
 }

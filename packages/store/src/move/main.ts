@@ -66,9 +66,12 @@ function readArguments() {
     });
     const { app, to, list, 'dry-run': dryRun, 'no-wait': noWait } = values;
     if (list) return { list };
-    const shard = /^\d{1,4}$/.test(to ?? '') ? Number(to) : Number.NaN;
-    if (!appId.safeParse(app).success || !(shard < MAX_SHARDS)) throw new Error('--app and --to are needed');
-    return { app: app!, to: shard, dryRun, noWait };
+    if (app === undefined || to === undefined) throw new Error('--app and --to are needed.');
+    if (!appId.safeParse(app).success)
+      throw new Error(`--app must be an app's name, which ${app} cannot be.`);
+    const shard = /^\d{1,4}$/.test(to) ? Number(to) : Number.NaN;
+    if (!(shard < MAX_SHARDS)) throw new Error(`--to must be a shard's number, 0 to ${MAX_SHARDS - 1}.`);
+    return { app, to: shard, dryRun, noWait };
   } catch (error) {
     throw new Error(`${(error as Error).message}\n${USAGE}`);
   }
