@@ -27,8 +27,8 @@ export async function masterKeyIn(dataDir: string): Promise<string> {
   ]);
   if (!files.includes('master.key') && stored.length > 0) {
     throw new LauncherError(
-      `${path} is gone, and what is stored can only be read with the key that was in it: put it back from a copy, or ` +
-        'remove the whole folder to begin anew.',
+      `${path} is gone, and what is stored can only be read with the key that was in it: put it back from a copy, ` +
+        'set SEALPOST_MASTER_KEY to it, or remove the whole folder to begin anew.',
     );
   }
   const key = await keptText(path, () => randomBytes(32).toString('base64'));
