@@ -241,7 +241,7 @@ describe('deleting cancels the backlog in the background:', () => {
   const counted = (status: string, count: number) =>
     waitFor(
       async () => (await tenant.get(`/deliveries?status=${status}&limit=1`)).json.pagination.total === count,
-      { describe: `${count} deliveries to be ${status}`, timeoutMs: 20_000 },
+      { describe: `${count} deliveries to be ${status}` },
     );
 
   it('of an endpoint', async () => {

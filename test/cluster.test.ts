@@ -77,7 +77,6 @@ class Traffic {
     const before = APPS.map((app) => this.accepted.get(app)!.length);
     await waitFor(() => APPS.every((app, i) => this.accepted.get(app)!.length >= before[i]! + more), {
       describe: 'events of all apps to be accepted',
-      timeoutMs: 30_000,
     });
   }
 
@@ -143,7 +142,6 @@ it('what was accepted is delivered, whatever becomes of the masters meanwhile', 
   await dying.process.kill('SIGKILL');
   await waitFor(async () => (await cluster.masterOf(1)) !== dying, {
     describe: 'the replica to take over',
-    timeoutMs: 20_000,
   });
   await dying.restart(); // as a replica, without which nothing is accepted as durable
   await traffic.flows();
@@ -156,7 +154,7 @@ it('what was accepted is delivered, whatever becomes of the masters meanwhile', 
     timeoutMs: 60_000, // what a job was lost of is looked for after half a minute
   });
   expect([...traffic.refusals].filter((told) => !UNTIL_IT_IS_BACK.test(told))).toEqual([]);
-}, 150_000);
+});
 
 it('what a master takes that has been replaced while it hung, before it knows, is lost and was not accepted', async () => {
   traffic = new Traffic(stack.client, 'hung-');
@@ -165,7 +163,6 @@ it('what a master takes that has been replaced while it hung, before it knows, i
   hanging.freeze();
   await waitFor(async () => (await cluster.masterOf(5)) !== hanging, {
     describe: 'the replica to take over',
-    timeoutMs: 20_000,
   });
   hanging.thaw();
   await traffic.flows();
@@ -175,4 +172,4 @@ it('what a master takes that has been replaced while it hung, before it knows, i
     const event = await stack.client.get(`/v1/apps/${id[0]}/events/${id}`);
     expect(event.status, id).toBe(200);
   }
-}, 60_000);
+});

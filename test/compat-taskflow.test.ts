@@ -394,7 +394,7 @@ describe('a delivery', () => {
         const { counts, lane } = await stats();
         return counts.delivered === 1000 && lane.queued === 5 && lane.in_flight === 0;
       },
-      { timeoutMs: 45_000, describe },
+      { describe },
     );
     await webhook();
     expect(await delivered()).toMatchObject({ status: 'delivered' });

@@ -59,7 +59,7 @@ async function jobsGone({ redis: { client } }: Stack): Promise<void> {
   );
 }
 
-describe.concurrent('a worker killed', { timeout: 120_000 }, () => {
+describe.concurrent('a worker killed', () => {
   it('after CLAIM: the delivery is attempted for the first time by another', async () => {
     const { stack, receiver } = await setUp();
     const delivery = await deliverAcrossDeath(stack, 'after-claim');

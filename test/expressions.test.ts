@@ -304,7 +304,7 @@ describe('a hostile transform', () => {
         const { json } = await tenant.get(`/endpoints/${hostile.id}`);
         return json.enabled ? undefined : json;
       },
-      { timeoutMs: 20_000, describe: 'the endpoint to be disabled' },
+      { describe: 'the endpoint to be disabled' },
     );
     expect(disabled).toMatchObject({ enabled: false, disabled_reason: 'expression_killed' });
     expect(receiver.to('/hostile')).toHaveLength(0);

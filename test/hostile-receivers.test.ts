@@ -31,7 +31,7 @@ async function attempt(url: string): Promise<{ delivery: Loose; attempt: Loose }
     event_type: 'a',
     payload: 1,
   });
-  const delivery = await tenant.ended(answer.json.id, 20_000);
+  const delivery = await tenant.ended(answer.json.id);
   expect(delivery.attempts).toHaveLength(1);
   return { delivery, attempt: delivery.attempts[0] };
 }

@@ -33,7 +33,7 @@ it('undici reaches no private address either, whatever the API let pass', async 
   const tenant = (await Tenant.create(stack.client)).through(new ApiClient(api.url, stack.apiKey));
   await tenant.endpoint({ url: receiver.url('/hook'), retry: { max_retries: 0 } });
   const published = await tenant.publish({ type: 'a.b', payload: 1 });
-  const delivery = await tenant.ended(published.deliveries[0].id, 20_000);
+  const delivery = await tenant.ended(published.deliveries[0].id);
   expect(delivery.attempts).toMatchObject([{ error: 'address_blocked' }]);
   expect(receiver.requests).toHaveLength(0);
 });

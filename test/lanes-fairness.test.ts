@@ -98,13 +98,13 @@ it('a flood to 30 endpoints lets an event to an idle one pass, and the queue sta
     const answer = await tenant.client.post(`${tenant.path}/events/batch`, { events });
     expect(answer.json.results.every(({ status }: Loose) => status === 202)).toBe(true);
     for (let n = 1; n <= 3; n++) {
-      await flooded.waitForRequests(n * 200, { timeoutMs: 20_000 });
+      await flooded.waitForRequests(n * 200);
       await idle.send(n);
       const before = flooded.requests.length;
       await idle.receiver.waitForRequests(n);
       overtaken.push(flooded.requests.length - before);
     }
-    await flooded.waitForRequests(30 * 66, { timeoutMs: 30_000 });
+    await flooded.waitForRequests(30 * 66);
   });
   // One turn of the ring, and what BullMQ held; a queue in order of arrival would let some 1,400 go first.
   for (const count of overtaken) expect(count).toBeLessThanOrEqual(30 + 2 * SLOTS);
@@ -128,7 +128,7 @@ it('lanes with a backlog take turns: none is far ahead of another', async () => 
   }
   const events = Array.from({ length: 60 }, (_, i) => ({ type: 'turns', payload: i }));
   await tenant.client.post(`${tenant.path}/events/batch`, { events });
-  await receiver.waitForRequests(5 * 60, { timeoutMs: 20_000 });
+  await receiver.waitForRequests(5 * 60);
   expect(counts()).toEqual(Array(5).fill(60));
   // One turn of the ring apart; each had 4 admitted before the ring began to turn.
   expect(widest).toBeLessThanOrEqual(2 * SLOTS);

@@ -49,7 +49,7 @@ describe.concurrent('an ordered endpoint', () => {
     const lane = await Lane.open(stack, { ordered: true, retry: soon });
     const taken = takenBy(lane, (_, nth) => (nth % 3 === 0 ? 500 : 200));
     await lane.sendEach(30);
-    await lane.counted('delivered', 30, 25_000);
+    await lane.counted('delivered', 30);
     expect(taken).toEqual(upTo(30));
     expect(lane.underWay.most).toBe(1);
     expect(lane.receiver.requests).toHaveLength(44); // each third of them failed
@@ -97,7 +97,7 @@ describe.concurrent('an ordered endpoint', () => {
     const lane = await Lane.open(stack, { ordered: true, retry });
     lane.receiver.respond(500);
     await lane.sendEach(9);
-    await lane.counted('dead', 9, 25_000); // a closed lane would wait 30 s for a probe
+    await lane.counted('dead', 9); // a closed lane would wait 30 s for a probe
     expect(lane.arrived).toEqual(upTo(9).flatMap((n) => [n, n]));
   });
 
@@ -141,13 +141,13 @@ it('the order holds while workers are killed at random', async () => {
   const taken = takenBy(lane, (_, nth) => (nth % 3 === 0 ? 500 : 200));
   await lane.sendEach(50);
   for (const count of [10, 30]) {
-    await lane.receiver.waitForRequests(count, { timeoutMs: 40_000 });
+    await lane.receiver.waitForRequests(count);
     const [victim] = stack.workers.splice(0, 1, await stack.addWorker());
     await victim!.kill();
   }
-  await lane.counted('delivered', 50, 45_000);
+  await lane.counted('delivered', 50);
   expect(taken).toEqual(upTo(50));
-}, 100_000);
+});
 
 it('the order holds when all workers are killed while an attempt is under way', async () => {
   const lane = await Lane.open(stack, { ordered: true, timeout_seconds: 2 });
@@ -157,6 +157,6 @@ it('the order holds when all workers are killed while an attempt is under way', 
   await jobDelayed(stack, ids[2]!); // so that it comes back after its timeout, and not after BullMQ's lock
   for (const worker of stack.workers) await worker.kill();
   stack.workers.splice(0, 2, await stack.addWorker(), await stack.addWorker());
-  await lane.counted('delivered', 8, 25_000);
+  await lane.counted('delivered', 8);
   expect(lane.arrived).toEqual([0, 1, 2, 2, 3, 4, 5, 6, 7]);
 });

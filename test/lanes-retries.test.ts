@@ -28,7 +28,7 @@ describe('a retry', () => {
     const lane = await Lane.open(stack, { max_concurrency: 2, retry: after(1) });
     lane.receiver.respond('/hook', (_, nth) => slowly(15, nth === 1 ? 500 : 200)());
     await lane.sendMany(300);
-    await lane.counted('delivered', 300, 30_000);
+    await lane.counted('delivered', 300);
     const failed = lane.arrived[0];
     const again = lane.arrived.indexOf(failed, 1);
     expect(lane.receiver.requests).toHaveLength(301);

@@ -134,7 +134,7 @@ describe.concurrent('a worker', () => {
     await stack.workers[0]!.kill();
     lane.receiver.respond(200);
     await stack.addWorker();
-    await lane.counted('delivered', 3, 25_000);
+    await lane.counted('delivered', 3);
     for (const id of ids) {
       expect(await lane.tenant.delivery(id)).toMatchObject({ attempt_count: 1, last_status_code: 200 });
     }

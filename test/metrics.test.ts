@@ -108,7 +108,7 @@ describe('metrics', () => {
     await other.publish({ ...EVENT, type: 'paused' });
     await stack.client.post(`${other.path}/deliveries/${deliveries[0].id}/cancel`);
     await stack.client.delete(`${other.path}/endpoints/${paused.id}`);
-    const ended = { timeoutMs: 10_000, describe: 'all to be counted' };
+    const ended = { describe: 'all to be counted' };
     await waitFor(async () => (await worker('sealpost_deliveries_total')) === 3, ended);
     expect(await worker('sealpost_deliveries_total', { status: 'skipped', reason: 'rate_limited' })).toBe(1);
     const deleted = { status: 'cancelled', reason: 'endpoint_deleted' };
@@ -128,7 +128,7 @@ describe('metrics', () => {
       const all = await Promise.all(both.map((read) => read()));
       return all.every((families) => amountOf(families, 'sealpost_deliveries_open', PENDING) === 6) && all;
     };
-    const all = await waitFor(isSeen, { timeoutMs: 12_000, describe: 'the six to be seen' });
+    const all = await waitFor(isSeen, { describe: 'the six to be seen' });
     for (const families of all) {
       expect(amountOf(families, 'sealpost_worker_slots')).toBe(20);
       expect(amountOf(families, 'sealpost_oldest_open_seconds')).toBeGreaterThan(0);
@@ -146,7 +146,7 @@ describe('metrics', () => {
       const families = await workerMetrics();
       return amountOf(families, 'sealpost_deliveries_open') === 0 && families;
     };
-    const after = await waitFor(nothing, { timeoutMs: 12_000, describe: 'nothing to be open' });
+    const after = await waitFor(nothing, { describe: 'nothing to be open' });
     expect(amountOf(after, 'sealpost_oldest_open_seconds')).toBe(0);
     expect(amountOf(after, 'sealpost_deliveries_in_flight')).toBe(0);
   });
@@ -175,7 +175,7 @@ describe('metrics', () => {
           now
         );
       },
-      { timeoutMs: 15_000, describe: 'Redis to be missed' },
+      { describe: 'Redis to be missed' },
     );
     expect(families.get('sealpost_deliveries_open')!.samples).toEqual([]);
     expect(amountOf(families, 'sealpost_process_cpu_seconds_total')).toBeGreaterThan(0);
@@ -183,7 +183,6 @@ describe('metrics', () => {
     expect(api.get('sealpost_oldest_open_seconds')!.samples).toEqual([]);
     await own.redis.restart();
     await waitFor(async () => amountOf(await read(), 'sealpost_worker_slots') === 20, {
-      timeoutMs: 15_000,
       describe: 'Redis to be back',
     });
   });

@@ -50,7 +50,7 @@ class Script {
 
   untilRunning(): Promise<unknown> {
     const describe = `${this.process.name} to say that it runs`;
-    return waitFor(() => /Ctrl-C stops everything/.test(this.output), { timeoutMs: 30_000, describe });
+    return waitFor(() => /Ctrl-C stops everything/.test(this.output), { describe });
   }
 }
 
@@ -123,7 +123,7 @@ describe('npm start', () => {
     expect((await again.process.exited).code).toBe(1);
     expect(again.output).toContain('Sealpost already runs on this data');
     expect(await isUp(start.value('API'))).toBe(true);
-  }, 60_000);
+  });
 
   it('says which part has died, with its last words, stops the others and fails', async () => {
     const dataDir = await newDataDir();
@@ -134,7 +134,7 @@ describe('npm start', () => {
     expect((await start.process.exited).code).toBe(1);
     expect(start.output).toMatch(/Redis was ended by SIGKILL unexpectedly[\s\S]*Ready to accept connections/);
     expect(await isUp(start.value('API'))).toBe(false);
-  }, 60_000);
+  });
 
   it('leaves nothing behind when it is itself killed', async () => {
     const dataDir = await newDataDir();
@@ -143,10 +143,9 @@ describe('npm start', () => {
     await start.process.kill('SIGKILL');
     const redis = await redisOf(dataDir);
     await waitFor(async () => !(await isAlive(redis)) && !(await isUp(start.value('API'))), {
-      timeoutMs: 30_000,
       describe: 'the children to end',
     });
-  }, 60_000);
+  });
 
   it('stops in order when it is npm that is told to', async () => {
     const dataDir = await newDataDir();
@@ -154,7 +153,7 @@ describe('npm start', () => {
     await start.untilRunning();
     const redis = await redisOf(dataDir);
     await start.process.kill('SIGTERM');
-    await waitFor(async () => !(await isAlive(redis)), { timeoutMs: 30_000, describe: 'everything to stop' });
+    await waitFor(async () => !(await isAlive(redis)), { describe: 'everything to stop' });
     expect(await isUp(start.value('API'))).toBe(false);
   });
 
@@ -182,5 +181,5 @@ describe('npm run demo', () => {
     expect(demo.output).toContain(summary('flaky', published, 0, 3 * published));
     expect(demo.output).toContain(summary('dead ', 0, published, 4 * published));
     expect(demo.output).toMatch(/flaky {2}evt_\S+ {2}attempt 3 → 200/);
-  }, 60_000);
+  });
 });

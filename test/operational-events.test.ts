@@ -285,7 +285,7 @@ describe('the app sealpost', () => {
 });
 
 // Each has a system of its own; they wait most of the time, and so do those that follow.
-describe.concurrent('what goes wrong meanwhile:', { timeout: 90_000 }, () => {
+describe.concurrent('what goes wrong meanwhile:', () => {
   it('before there is an app sealpost, entries are removed and nothing is stored', async () => {
     const stack = await startStack({ workers: 0 });
     await put(stack, await entryOf(stack, 'default'));
@@ -323,7 +323,7 @@ describe.concurrent('what goes wrong meanwhile:', { timeout: 90_000 }, () => {
     await waitFor(waits, { describe: 'the API to say that it must wait' });
     expect(await stack.redis.client.llen(OUTBOX)).toBe(1);
     await stack.redis.client.config('SET', 'maxmemory', '0');
-    await receiver.waitForRequests(1, { timeoutMs: 20_000 });
+    await receiver.waitForRequests(1);
     await outboxIsEmpty(stack);
     expect((await stack.client.get(`${OPERATORS}/deliveries`)).json.pagination.total).toBe(1);
   });
@@ -391,7 +391,7 @@ describe.concurrent('what goes wrong meanwhile:', { timeout: 90_000 }, () => {
   });
 });
 
-describe.concurrent('tells that', { timeout: 90_000 }, () => {
+describe.concurrent('tells that', () => {
   let stack: Stack;
   let receiver: Receiver;
 
@@ -403,10 +403,9 @@ describe.concurrent('tells that', { timeout: 90_000 }, () => {
 
   const atOnce = { retry: { retry_on: 'transient', max_retries: 0 } };
   /** The first event of a type about an app. */
-  const first = (app: string, type: string, timeoutMs = 10_000): Promise<Loose> =>
+  const first = (app: string, type: string): Promise<Loose> =>
     waitFor(() => toldAt(receiver, '/ops', app).find((event) => event.type === type), {
       describe: `${type} about ${app}`,
-      timeoutMs,
     });
   const countOf = (app: string, type: string) =>
     toldAt(receiver, '/ops', app).filter((event) => event.type === type).length;
@@ -458,7 +457,7 @@ describe.concurrent('tells that', { timeout: 90_000 }, () => {
     const begun = Date.now();
     const ids = await Promise.all(Array.from({ length: 8 }, () => tenant.send()));
 
-    const closed = await first(tenant.app, 'lane.closed', 40_000);
+    const closed = await first(tenant.app, 'lane.closed');
     const { failing_since: failingSince, closed_at: closedAt } = closed.data;
     expect(closed.data).toMatchObject({ app_id: tenant.app, endpoint_id: endpoint.id });
     expect(Date.parse(failingSince)).toBeGreaterThanOrEqual(begun);
@@ -475,14 +474,14 @@ describe.concurrent('tells that', { timeout: 90_000 }, () => {
       opened_at: expect.any(String),
       by: 'change',
     });
-    const recovered = await first(tenant.app, 'endpoint.recovered', 20_000);
+    const recovered = await first(tenant.app, 'endpoint.recovered');
     expect(recovered.data).toEqual({
       app_id: tenant.app,
       endpoint_id: endpoint.id,
       failing_since: failingSince,
       recovered_at: expect.any(String),
     });
-    for (const id of ids) await tenant.hasStatus(id, 'delivered', 20_000);
+    for (const id of ids) await tenant.hasStatus(id, 'delivered');
     for (const type of ['lane.closed', 'lane.opened', 'endpoint.recovered']) {
       expect(countOf(tenant.app, type), type).toBe(1);
     }

@@ -78,7 +78,7 @@ describe('WORKER_PROCESSES', () => {
     });
     expect(await readyz(worker)).toMatch(/^200/);
     // What the dead one had under way comes back when its locks have run out.
-    for (const id of sent) await tenant.hasStatus(id, 'delivered', 40_000);
+    for (const id of sent) await tenant.hasStatus(id, 'delivered');
     const newest = childrenOf(worker).at(-1)!;
     await waitFor(() => worker.logs.some(({ msg, pid }) => msg === 'worker ready' && pid === newest), {
       describe: 'it to be ready',

@@ -57,4 +57,4 @@ it('npm run bench:producers measures every way', async () => {
   const { stdout } = await run(process.execPath, args, { cwd: ROOT, timeout: 120_000 });
   const rows = stdout.split('\n').filter((line) => /^ {2}\S.*(\s+[\d,]+){5}$/.test(line));
   expect(rows, stdout).toHaveLength(6);
-}, 120_000);
+});

@@ -172,7 +172,7 @@ describe('a publisher without an API', () => {
     const { stdout } = await promisify(execFile)(
       process.execPath,
       ['--input-type=module', '--eval', script],
-      { cwd: import.meta.dirname, timeout: 20_000, env: { ...withoutSettings(process.env), ...settings() } },
+      { cwd: import.meta.dirname, timeout: 60_000, env: { ...withoutSettings(process.env), ...settings() } },
     );
     expect(stdout).toBe('500\nshutting_down\n');
   });
@@ -194,7 +194,7 @@ describe('a publisher without an API', () => {
       });
       watchProcess(child);
       stopAfterAll(() => child.kill('SIGKILL'));
-      await waitFor(() => told >= from + 200, { describe: '200 events to be told', timeoutMs: 30_000 });
+      await waitFor(() => told >= from + 200, { describe: '200 events to be told' });
       await child.kill('SIGKILL');
     }
     // What it was killed at is published by nobody else: it may be there or not.
@@ -202,12 +202,11 @@ describe('a publisher without an API', () => {
     const missing = () => Array.from({ length: told }, (_, n) => `e${n}`).filter((id) => !arrived().has(id));
     await waitFor(() => missing().length === 0, {
       describe: 'all that was told to arrive',
-      timeoutMs: 60_000,
     });
     const { json } = await tenant.get('/deliveries?limit=1');
     expect(json.pagination.total).toBeGreaterThanOrEqual(told);
     expect(json.pagination.total).toBeLessThanOrEqual(told + 10);
-  }, 120_000);
+  });
 
   it('says that Redis is away, and publishes again when it is back', async () => {
     await stack.redis.shutdown();

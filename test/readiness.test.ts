@@ -70,10 +70,10 @@ it.concurrent('API and worker say that they are not ready, though alive, while R
   };
   for (const { name, begin, end } of FAULTS) {
     await begin(stack);
-    await waitFor(() => all(503), { describe: `both to be unready while Redis ${name}`, timeoutMs: 10_000 });
+    await waitFor(() => all(503), { describe: `both to be unready while Redis ${name}` });
     expect(await Promise.all(both.map((app) => status(app, '/livez')))).toEqual([200, 200]);
     await end(stack);
-    await waitFor(() => all(200), { describe: `both to be ready after Redis ${name}`, timeoutMs: 40_000 });
+    await waitFor(() => all(200), { describe: `both to be ready after Redis ${name}` });
   }
 }, 240_000);
 

@@ -23,7 +23,7 @@ it('apps are spread over the shards, stay where they are, and every worker serve
     });
     expect(published.status).toBe(202);
   }
-  await receiver.waitForRequests(apps.length, { timeoutMs: 20_000 });
+  await receiver.waitForRequests(apps.length);
   expect(new Set(receiver.requests.map(({ path }) => path))).toEqual(new Set(apps.map((app) => `/${app}`)));
   for (const key of await stack.redis.client.keys('*')) expect(key).toMatch(/^(sp:|\{sp:[012]\}:)/);
   await waitFor(async () => (await stack.client.get('/admin/queues/api/queues')).json.queues.length >= 3, {

@@ -60,7 +60,6 @@ export class TestPrometheus {
     });
     const prometheus = new TestPrometheus(`http://${address}`);
     await waitFor(async () => (await fetch(`http://${address}/-/ready`)).ok, {
-      timeoutMs: 20_000,
       describe: 'Prometheus to be ready',
     });
     return prometheus;
@@ -94,7 +93,7 @@ export class TestPrometheus {
         if (names.every((name) => firing.includes(name))) return true;
         throw new Error(`there fire ${firing.join(', ') || 'none'}`);
       },
-      { timeoutMs: 40_000, describe: `${names.join(', ')} to fire` },
+      { describe: `${names.join(', ')} to fire` },
     );
     for (const name of names) this.seen.add(name);
   }

@@ -29,5 +29,5 @@ export async function stopAll(): Promise<void> {
 // Importing the harness is enough: nothing that it starts can be forgotten.
 if (process.env.VITEST) {
   const { afterAll } = await import('vitest');
-  afterAll(stopAll, 90_000);
+  afterAll(stopAll, 180_000);
 }

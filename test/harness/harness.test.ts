@@ -95,7 +95,15 @@ it('leaves no process behind when a test fails', async () => {
         throw new Error('pid=' + redis.pid);
       });`;
     await writeFile(join(folder, 'failing.test.ts'), source);
-    const run = promisify(execFile)('npx', ['vitest', 'run', '--globals', '--root', folder]);
+    const run = promisify(execFile)('npx', [
+      'vitest',
+      'run',
+      '--globals',
+      '--testTimeout',
+      '60000',
+      '--root',
+      folder,
+    ]);
     const output = await run.then(
       () => '',
       (error: { stdout: string; stderr: string }) => error.stdout + error.stderr,
@@ -106,4 +114,4 @@ it('leaves no process behind when a test fails', async () => {
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-}, 30_000);
+});

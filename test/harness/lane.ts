@@ -129,14 +129,14 @@ export class Lane {
   }
 
   /** Resolves once the lane's stats are like this. */
-  async is(expected: object, timeoutMs = 10_000): Promise<void> {
+  async is(expected: object): Promise<void> {
     let last: Loose;
     const describe = `the lane to be ${JSON.stringify(expected)}`;
     const matches = async () => {
       last = await this.state();
       return Object.entries(expected).every(([name, value]) => last[name] === value);
     };
-    await waitFor(matches, { timeoutMs, describe }).catch((error: Error) => {
+    await waitFor(matches, { describe }).catch((error: Error) => {
       throw new Error(`${error.message}\nThe lane: ${JSON.stringify(last)}`, { cause: error });
     });
   }
@@ -148,17 +148,28 @@ export class Lane {
   }
 
   /** Resolves once exactly so many of its deliveries have this status. */
-  async counted(status: string, count: number, timeoutMs = 15_000): Promise<void> {
+  async counted(status: string, count: number): Promise<void> {
     let last: number | undefined;
     const reached = async () => {
       last = await this.count(status);
       return last === count;
     };
-    await waitFor(reached, { timeoutMs, describe: `${count} deliveries to be ${status}` }).catch((error) => {
+    await waitFor(reached, { describe: `${count} deliveries to be ${status}` }).catch((error) => {
       throw new Error(`${error.message}\nThere are ${last}, and ${this.receiver.requests.length} requests`, {
         cause: error,
       });
     });
+  }
+
+  /** As `counted`, and the lane has not been closed meanwhile: it would be for 10 s and more, so some look would see it. */
+  async countedWhileOpen(status: string, count: number): Promise<void> {
+    let closed = false;
+    const reached = async () => {
+      closed ||= (await this.state()).state === 'closed';
+      return closed || (await this.count(status)) === count;
+    };
+    await waitFor(reached, { describe: `${count} deliveries to be ${status}` });
+    expect(closed, 'the lane was closed').toBe(false);
   }
 
   /** The payloads that arrived, in the order of their arrival. */
@@ -214,12 +225,12 @@ export async function jobsWaiting(stack: Stack, count: number): Promise<void> {
 }
 
 /** Resolves once no job waits, runs or is delayed. */
-export async function jobsGone(stack: Stack, timeoutMs = 10_000): Promise<void> {
+export async function jobsGone(stack: Stack): Promise<void> {
   const left = async () => {
     const { wait, active, delayed } = await jobCounts(stack);
     return wait + active + delayed === 0;
   };
-  await waitFor(left, { describe: 'BullMQ to have no job left', timeoutMs });
+  await waitFor(left, { describe: 'BullMQ to have no job left' });
 }
 
 /** Resolves once the first job of a delivery is delayed: its attempt runs on without a slot, or it waits for a retry. */

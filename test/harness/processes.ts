@@ -4,11 +4,11 @@ import { describeExit, type Exit, ManagedProcess } from '@sealpost/scripts/manag
 import { anyFreePort } from '@sealpost/scripts/ports';
 import { describeDeath, untilReady } from '@sealpost/scripts/until-ready';
 import { stopAfterAll } from './cleanup.ts';
+import { PATIENCE_MS } from './patience.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
-const READY_MS = 40_000;
-/** A drain takes at most 25 s. */
-const STOP_MS = 28_000;
+/** A drain takes at most 25 s; who is killed here has hung, or its machine starves. */
+const STOP_MS = 40_000;
 
 export type Env = Record<string, string | undefined>;
 export type LogLine = Record<string, unknown> & { level: number; msg?: string };
@@ -40,7 +40,7 @@ export class AppProcess {
     return this.#lines.join('\n');
   }
 
-  /** Asks it to drain and waits for its end; SIGKILL after 28 s. */
+  /** Asks it to drain and waits for its end; SIGKILL after 40 s. */
   stop(): Promise<Exit> {
     return this.process.stop(STOP_MS);
   }
@@ -82,7 +82,7 @@ const expectedEnds = new WeakSet<ManagedProcess>();
 async function startReady(name: string, main: string, portName: string, env: Env): Promise<AppProcess> {
   const app = await spawn(name, main, portName, env);
   try {
-    await untilReady(app.process, app.url, { timeoutMs: READY_MS });
+    await untilReady(app.process, app.url, { timeoutMs: PATIENCE_MS });
     return app;
   } catch (error) {
     expectedEnds.add(app.process); // told by this error, and not again at the end

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import { Webhook } from 'standardwebhooks';
 import { stopAfterAll } from './cleanup.ts';
+import { PATIENCE_MS } from './patience.ts';
 import { tailOfProcesses } from './processes.ts';
 
 /** A request as it came in. */
@@ -102,7 +103,7 @@ export class Receiver {
   /** Resolves with the first `count` requests (to `path`) as soon as they are in. */
   waitForRequests(
     count: number,
-    { path, timeoutMs = 10_000 }: { path?: string; timeoutMs?: number } = {},
+    { path, timeoutMs = PATIENCE_MS }: { path?: string; timeoutMs?: number } = {},
   ): Promise<ReceivedRequest[]> {
     const matching = () => (path === undefined ? this.requests : this.to(path));
     return new Promise((resolve, reject) => {

@@ -89,6 +89,9 @@ export class TestRedis {
   }
 }
 
+/** A replica is in step at once: Redis waits for five seconds for others that may want the same snapshot. */
+const SETTINGS = { 'repl-diskless-sync-delay': '0' };
+
 let found: Promise<RedisServer> | undefined;
 
 /**
@@ -101,7 +104,7 @@ export async function startRedis(options: TestRedisOptions = {}): Promise<TestRe
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'sealpost-redis-')));
   const start = async (port?: number) => {
     const choosePort = async () => port ?? (await anyFreePort());
-    const running = await runRedis({ ...options, server, dir, choosePort });
+    const running = await runRedis({ ...options, server, dir, choosePort, settings: SETTINGS });
     watchProcess(running.process);
     return running;
   };

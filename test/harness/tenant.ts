@@ -61,24 +61,24 @@ export class Tenant {
   }
 
   /** The delivery, once it has ended. */
-  ended(id: string, timeoutMs = 15_000): Promise<Loose> {
-    return this.until(id, ({ ended_at }) => ended_at !== null, 'end', timeoutMs);
+  ended(id: string): Promise<Loose> {
+    return this.until(id, ({ ended_at }) => ended_at !== null, 'end');
   }
 
   /** The delivery, once its status is this one. */
-  hasStatus(id: string, status: string, timeoutMs = 10_000): Promise<Loose> {
-    return this.until(id, (delivery) => delivery.status === status, `be ${status}`, timeoutMs);
+  hasStatus(id: string, status: string): Promise<Loose> {
+    return this.until(id, (delivery) => delivery.status === status, `be ${status}`);
   }
 
   /** The delivery, once `matches` says so; `what` completes "the delivery to …". */
-  until(id: string, matches: (delivery: Loose) => boolean, what: string, timeoutMs = 10_000): Promise<Loose> {
+  until(id: string, matches: (delivery: Loose) => boolean, what: string): Promise<Loose> {
     let last: Loose;
     return waitFor(
       async () => {
         last = await this.delivery(id);
         return matches(last) ? last : undefined;
       },
-      { timeoutMs, describe: `delivery ${id} to ${what}` },
+      { describe: `delivery ${id} to ${what}` },
     ).catch((error: Error) => {
       throw new Error(`${error.message}\nThe delivery: ${JSON.stringify(last)}`, { cause: error });
     });

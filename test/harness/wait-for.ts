@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { PATIENCE_MS } from './patience.ts';
 import { tailOfProcesses } from './processes.ts';
 
 export type WaitOptions = {
-  /** Default 10,000. */
+  /** Default PATIENCE_MS. */
   timeoutMs?: number;
   /** What is waited for, for the error: `the delivery to be dead`. */
   describe: string;
@@ -17,7 +18,7 @@ const POLL_MS = 20;
  */
 export async function waitFor<T>(
   condition: () => T | Promise<T>,
-  { timeoutMs = 10_000, describe }: WaitOptions,
+  { timeoutMs = PATIENCE_MS, describe }: WaitOptions,
 ): Promise<NonNullable<Exclude<T, false>>> {
   const deadline = Date.now() + timeoutMs;
   let last: unknown;

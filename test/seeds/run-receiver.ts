@@ -67,7 +67,6 @@ export async function runServer(
   watchProcess(server);
   stopAfterAll(() => server.stop(2_000));
   await waitFor(() => port !== undefined || server.exit, {
-    timeoutMs: 20_000,
     describe: `${args} to listen`,
   });
   if (port === undefined) throw new Error(`The receiver ended at once:\n${server.lastLines().join('\n')}`);
