@@ -5,6 +5,7 @@ import { canCountInstructions } from './harness/instructions.ts';
 import { machine, writeFigures } from './harness/machine.ts';
 import { Receivers } from './harness/receivers.ts';
 import { n, say, table } from './harness/report.ts';
+import { machineSeconds } from './harness/usage.ts';
 import { replaceFigures } from './main/docs.ts';
 import { type Latency, latencyAt } from './main/latency.ts';
 import { measureBytes } from './main/memory.ts';
@@ -73,7 +74,7 @@ await runMain(async () => {
     manyEndpoints: short ? 200 : 10_000,
     instructions: values.instructions,
   }).filter((one) => one.parts.some((part) => parts.has(part)));
-  const { measured, others } = await measureInTurns(planned, systems);
+  const { measured, others } = await measureInTurns(planned);
   const made = roundsOf(measured);
   const latency = parts.has('latency') ? await latencies(systems, root, measured) : {};
   const bytes = parts.has('memory')
@@ -102,7 +103,7 @@ process.exit(); // after an error something may still hold it
 type InTurns = { measured: Record<string, Measured>; others: number };
 
 /** Says what else the machine did meanwhile: figures that were measured beside others' work mean little. */
-async function measureInTurns(planned: Planned[], systems: Systems): Promise<InTurns> {
+async function measureInTurns(planned: Planned[]): Promise<InTurns> {
   const cases: Case[] = [];
   for (const { key, label, setUp } of planned) {
     cases.push({ name: key, run: await setUp() });
@@ -110,14 +111,14 @@ async function measureInTurns(planned: Planned[], systems: Systems): Promise<InT
   }
   if (cases.length === 0) return { measured: {}, others: 0 };
   const start = performance.now();
-  const before = await systems.machineSeconds();
+  const before = await machineSeconds();
   const measured = await inTurns(cases, {
     rounds,
     warmUp: short ? 1 : 3,
     budget: BUDGET_S,
     onRound: (round) => say(round > 0 ? `round ${round} of ${rounds}` : 'warming up'),
   });
-  const { all, ours } = await systems.machineSeconds();
+  const { all, ours } = await machineSeconds();
   const elapsed = (performance.now() - start) / 1000;
   const others = Math.max(0, all - before.all - (ours - before.ours)) / elapsed;
   say(`Other processes of this machine took ${percent(others)} of a core meanwhile.`);

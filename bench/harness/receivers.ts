@@ -51,10 +51,6 @@ export class Receivers {
     });
   }
 
-  get pid(): number {
-    return this.#child.pid!;
-  }
-
   stop(): void {
     if (this.#child.connected) this.#child.disconnect();
   }

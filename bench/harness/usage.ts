@@ -43,16 +43,36 @@ export async function info(stack: Stack, field: string): Promise<number> {
   return Number(new RegExp(`^${field}:(.*)$`, 'm').exec(text)?.[1]);
 }
 
-/** What all cores together have worked so far, and how much of it these processes, in seconds. */
-export async function machineSeconds(pids: number[]): Promise<{ all: number; ours: number }> {
+/** What all cores together have worked so far, and how much of it this process and all that it has started, in seconds. */
+export async function machineSeconds(): Promise<{ all: number; ours: number }> {
   const [line] = (await readFile('/proc/stat', 'utf8')).split('\n');
   const [user, nice, system, , , irq, softirq] = line!
     .replace(/^cpu +/, '')
     .split(' ')
     .map(Number);
   const all = (user! + nice! + system! + irq! + softirq!) / TICKS_PER_SECOND;
-  const each = await Promise.all(pids.map(cpuSeconds));
-  return { all, ours: each.reduce((sum, seconds) => sum + seconds, 0) };
+  return { all, ours: await familySeconds(process.pid) };
+}
+
+/** What a process and its descendants have used, also those that have ended. */
+async function familySeconds(ancestor: number): Promise<number> {
+  const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const stats = new Map<number, string[]>();
+  await Promise.all(
+    names.map(async (pid) => {
+      const fields = await statOf(Number(pid)).catch(() => undefined); // it has just ended
+      if (fields) stats.set(Number(pid), fields);
+    }),
+  );
+  const family = new Set([ancestor]);
+  // A set that grows is iterated to its end.
+  for (const member of family) {
+    for (const [pid, [, parent]] of stats) if (Number(parent) === member) family.add(pid);
+  }
+  let ticks = 0;
+  // utime, stime, and cutime, cstime: of children that have ended.
+  for (const pid of family) for (const field of stats.get(pid)?.slice(11, 15) ?? []) ticks += Number(field);
+  return ticks / TICKS_PER_SECOND;
 }
 
 /** CPU time that the threads of a process have used, in seconds, to the nanosecond; of threads that have ended, none. */
@@ -66,8 +86,12 @@ export async function exactCpuSeconds(pid: number): Promise<number> {
 
 /** User and system time that a process has used. */
 export async function cpuSeconds(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-  // The second field is the command in parentheses and may hold spaces itself.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const fields = await statOf(pid);
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+/** The fields of proc(5)'s `stat` from the third on, the state: the second is the command and may hold spaces itself. */
+async function statOf(pid: number): Promise<string[]> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }

@@ -24,10 +24,6 @@ export class ClientAlone {
     return new ClientAlone(client, group.url(0));
   }
 
-  get pid(): number {
-    return this.#child.pid!;
-  }
-
   async post(requests: number, atOnce: number): Promise<Sample> {
     const body = eventText('order.created', 1);
     this.#child.send({ client: this.#client, url: this.#url, requests, atOnce, body } satisfies Order);

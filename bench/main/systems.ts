@@ -1,5 +1,4 @@
 import type { Receivers } from '../harness/receivers.ts';
-import { machineSeconds } from '../harness/usage.ts';
 import { ClientAlone } from './client-alone.ts';
 import { residentOf } from './memory.ts';
 import { Naive, type NaiveWorker } from './naive.ts';
@@ -14,7 +13,6 @@ export class Systems {
   readonly #started = new Map<string, System>();
   readonly #receivers: Receivers;
   readonly #kept = new Map<string, Promise<unknown>>();
-  readonly #clients: ClientAlone[] = [];
   readonly #stops: (() => unknown)[] = [];
 
   constructor(receivers: Receivers) {
@@ -48,17 +46,9 @@ export class Systems {
   client(name: string): Promise<ClientAlone> {
     return this.#once(name, async () => {
       const client = await ClientAlone.start(name, this.#receivers);
-      this.#clients.push(client);
       this.#stops.push(() => client.stop());
       return client;
     });
-  }
-
-  /** CPU time of the machine, and of all that belongs to the benchmark. */
-  machineSeconds(): Promise<{ all: number; ours: number }> {
-    const systems = [...this.#started.values()].flatMap(({ pids }) => Object.values(pids) as number[]);
-    const clients = this.#clients.map(({ pid }) => pid);
-    return machineSeconds([process.pid, this.#receivers.pid, ...systems, ...clients]);
   }
 
   /** What the processes of each hold, bytes. */
