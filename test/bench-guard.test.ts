@@ -13,14 +13,14 @@ let guard: Guard | undefined;
 
 beforeAll(async () => {
   if (onLinux) guard = await Guard.start({ instructions: canCountInstructions() });
-});
+}, 300_000);
 
 afterAll(() => guard?.stop());
 
 // When this fails, something on the main path costs more than it did. If it has to: `npm run bench:baseline`.
 it.runIf(onLinux)(
   'an event costs about what it did when the baseline was measured',
-  { timeout: 180_000 },
+  { timeout: 600_000 },
   async () => {
     let worse: string[] = [];
     for (let tries = 0; tries < TRIES; tries += 1) {

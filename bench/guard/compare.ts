@@ -10,7 +10,7 @@ export type Unit = 'instructions' | 'cpu';
 
 /** So much more than the baseline is still no complaint: a busy machine, another processor, another Redis. */
 export const MARGIN = 1.4;
-/** Counts are exact but for what runs by the clock and falls into every round. */
+/** Counts are exact but for what runs by the clock: what an idle system does is taken off, more or less. */
 const COUNT_MARGIN = 0.5;
 
 /** What has become worse than the baseline; nothing when all is well. What has become better is not told. */

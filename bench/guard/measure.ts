@@ -8,7 +8,7 @@ import type { App } from '../main/sealpost.ts';
 import type { Target } from '../main/system.ts';
 import { Systems } from '../main/systems.ts';
 import type { Costs, Unit } from './compare.ts';
-import { countCommands, fewest, noJobs } from './count-commands.ts';
+import { type Commands, countCommands, countIdle, fewest, noJobs } from './count-commands.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const DELIVERIES = 400;
@@ -29,6 +29,7 @@ export class Guard {
   readonly #naive: Target;
   readonly #app: App;
   readonly #paused: App;
+  #idle: Commands | undefined;
   readonly #rounds: { naive: Sample; sealpost: Sample }[] = [];
 
   private constructor(systems: Systems, instructions: boolean, naive: Target, app: App, paused: App) {
@@ -95,11 +96,12 @@ export class Guard {
       'an event, published to a paused endpoint': () => this.#paused.publish(0),
       'ten events, published in a batch to a paused endpoint': () => this.#paused.publishBatches(10, 10),
     };
+    this.#idle ??= await countIdle(system);
     const commands: Costs['commands'] = {};
     for (const [name, operation] of Object.entries(operations)) {
-      const rounds: Record<string, number>[] = [];
+      const rounds: Commands[] = [];
       for (let round = 0; round < COUNTED_ROUNDS; round += 1) {
-        rounds.push(await countCommands(system, COUNTED, operation));
+        rounds.push(await countCommands(system, COUNTED, this.#idle, operation));
       }
       commands[name] = fewest(rounds);
     }

@@ -37,11 +37,11 @@ export class Arrivals {
   };
 }
 
-/** Resolves when no job waits or runs: the worker has finished with what has arrived. @throws Error after half a minute */
+/** Resolves when no job waits or runs: the worker has finished with what has arrived. @throws Error after a minute */
 export async function idle({ redis, queue }: System): Promise<void> {
   const nothing = async () => {
     const lengths = await Promise.all(['wait', 'active'].map((list) => redis.llen(`${queue}:${list}`)));
     return lengths.every((length) => length === 0);
   };
-  if (!(await eventually(nothing, { timeoutMs: 30_000, everyMs: 5 }))) throw new Error('jobs are left');
+  if (!(await eventually(nothing, { timeoutMs: 60_000, everyMs: 5 }))) throw new Error('jobs are left');
 }
