@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +11,7 @@ import { anyFreePort } from '@sealpost/scripts/ports';
 import { type ClusterNode, runCluster } from '@sealpost/scripts/run-cluster';
 import { untilReady } from '@sealpost/scripts/until-ready';
 import { Cluster } from 'ioredis';
+import { atExit, endAtExit, failWith, logsOf } from './harness/children.ts';
 import { Client } from './harness/client.ts';
 import { eventually, now } from './harness/clock.ts';
 import { writeFigures } from './harness/machine.ts';
@@ -93,11 +95,19 @@ process.exit(); // after an error something may still hold it
 
 async function measure(masters: number): Promise<Run> {
   const dir = await mkdtemp(join(tmpdir(), 'sealpost-bench-'));
+  atExit(() => rmSync(dir, { recursive: true, force: true }));
   const receivers = new Receivers();
   const children: ManagedProcess[] = [];
   let nodes: ClusterNode[] = [];
   try {
-    nodes = await runCluster({ server: await findRedisServer({ say }), dir, masters, replicas: 0 });
+    nodes = await runCluster({
+      server: await findRedisServer({ say }),
+      dir,
+      masters,
+      replicas: 0,
+      onNode: ({ process }) => endAtExit(process),
+    });
+    for (const { process } of nodes) failWith(process);
     // One URL alone would be a single server.
     const urls = nodes.map(({ url }) => url);
     const redisUrl = (urls.length > 1 ? urls : [...urls, ...urls]).join(',');
@@ -165,9 +175,12 @@ async function startSealpost(redisUrl: string, children: ManagedProcess[]) {
       args: [join(ROOT, 'apps', app, 'src/main.ts')],
       cwd: ROOT,
       env: { ...env, HEALTH_PORT: own },
+      ...logsOf(app),
     });
     children.push(child);
-    await untilReady(child, `http://127.0.0.1:${own}`, { timeoutMs: 30_000 });
+    endAtExit(child);
+    await untilReady(child, `http://127.0.0.1:${own}`, { timeoutMs: 60_000 });
+    failWith(child);
     return child;
   };
   const api = await start('api', port);

@@ -3,7 +3,7 @@ import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runMain } from '@sealpost/scripts/launcher-error';
-import { delay } from './harness/clock.ts';
+import { eventually } from './harness/clock.ts';
 import { inParallel } from './harness/in-parallel.ts';
 import { eventText } from './harness/publish.ts';
 import { n, table } from './harness/report.ts';
@@ -79,7 +79,10 @@ async function measure(stack: Stack): Promise<{ api: number[]; worker: number[] 
   });
   const before = await look();
   await publish(stack);
-  while (ended < events!) await delay(20);
+  const all = async () => ended >= events!;
+  if (!(await eventually(all, { timeoutMs: 120_000, everyMs: 20 }))) {
+    throw new Error(`${ended} of ${events} events have been delivered`);
+  }
   const after = await look();
   const since = (app: 'api' | 'worker') => after[app].map((seconds, i) => seconds - before[app][i]!);
   return { api: since('api'), worker: since('worker') };

@@ -11,11 +11,16 @@ export class ClientAlone {
   readonly #client: string;
   readonly #url: string;
   readonly #child: ChildProcess;
+  readonly #ended: Promise<never>;
 
   private constructor(client: string, url: string) {
     this.#client = client;
     this.#url = url;
     this.#child = fork(join(import.meta.dirname, '..', 'http-clients', 'client-process.ts'));
+    this.#ended = once(this.#child, 'exit').then(() => {
+      throw new Error(`the process of ${client} ended`);
+    });
+    this.#ended.catch(() => {}); // told to whoever waits for a message
   }
 
   /** @param client as `bench/http-clients/clients.ts` calls it */
@@ -27,11 +32,7 @@ export class ClientAlone {
   async post(requests: number, atOnce: number): Promise<Sample> {
     const body = eventText('order.created', 1);
     this.#child.send({ client: this.#client, url: this.#url, requests, atOnce, body } satisfies Order);
-    const ended = once(this.#child, 'exit').then(() => {
-      throw new Error(`the process of ${this.#client} ended`);
-    });
-    const [message] = await Promise.race([once(this.#child, 'message'), ended]);
-    ended.catch(() => {});
+    const [message] = await Promise.race([once(this.#child, 'message'), this.#ended]);
     const { cpuUs, seconds } = message as Measured;
     return { cpu: { client: cpuUs }, perSecond: requests / seconds };
   }
