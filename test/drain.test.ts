@@ -87,6 +87,13 @@ it.concurrent('on SIGTERM an API answers who keeps a connection, resets nobody, 
 it.concurrent('on SIGTERM while Redis is away a worker is gone soon after Redis is back', async () => {
   const stack = await startStack();
   const [worker] = stack.workers;
+  // Something to wait for Redis with: without, it would soon be gone by itself.
+  const receiver = await Receiver.listen();
+  const held = Promise.withResolvers<200>();
+  receiver.respond(() => held.promise);
+  await stack.client.post('/v1/apps/default/endpoints', { url: receiver.url('/hook') });
+  await stack.client.post('/v1/apps/default/events', { type: 'a.b', payload: 1 });
+  await receiver.waitForRequests(1);
   await stack.redis.kill();
   await waitFor(async () => (await fetch(`${worker!.url}/readyz`)).status === 503, {
     describe: 'the worker to be unready',
@@ -94,6 +101,7 @@ it.concurrent('on SIGTERM while Redis is away a worker is gone soon after Redis 
   const stopping = worker!.stop();
   await waitFor(() => worker!.output.includes('draining'), { describe: 'the worker to drain' });
   await stack.redis.restart();
+  held.resolve(200);
   expect(await stopping).toMatchObject({ code: 0 });
   expect(worker!.output).toContain('"drained"');
   expect(worker!.output).not.toContain('not drained in time');

@@ -1,14 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import {
-  jobsWaiting,
-  Lane,
-  otherLaneMoves,
-  payloadOf,
-  type Stack,
-  slowly,
-  startStack,
-  waitFor,
-} from './harness/index.ts';
+import { jobsWaiting, Lane, payloadOf, type Stack, slowly, startStack, waitFor } from './harness/index.ts';
 
 // Two workers: a limit that each of them kept for itself would show.
 
@@ -16,10 +7,12 @@ let stack: Stack;
 
 beforeAll(async () => {
   stack = await startStack({ workers: 2 });
-  await otherLaneMoves(stack); // the other lane is there, so that nothing below is held for as long as 1 s
 });
 
-/** Resolves once the receiver holds exactly so many requests, of so many that came in all. */
+/**
+ * Resolves once the receiver holds exactly so many requests, of so many that came in all, and no more are admitted. Nothing is
+ * held for longer than this takes: after a second an attempt is a slow one, which changes what its lane may do.
+ */
 async function holds(lane: Lane, count: number, total: number): Promise<void> {
   const { underWay, receiver } = lane;
   const seen = () => `${underWay.now} of ${receiver.requests.length}`;
@@ -27,6 +20,7 @@ async function holds(lane: Lane, count: number, total: number): Promise<void> {
   await waitFor(() => seen() === `${count} of ${total}`, { describe }).catch((error: Error) => {
     throw new Error(`${error.message}\nIt holds ${seen()}`, { cause: error });
   });
+  expect(await lane.state()).toMatchObject({ in_flight: count });
 }
 
 describe('max_concurrency', () => {
@@ -68,7 +62,7 @@ describe('max_concurrency', () => {
     lane.underWay.release(200, 6);
     lane.underWay.most = 0; // from here on each arrival counts what is under way with it
     await lane.counted('delivered', 4 + 6);
-    await otherLaneMoves(stack);
+    expect(await lane.state()).toMatchObject({ in_flight: 2 });
     lane.receiver.respond(lane.underWay.counting(slowly(10)));
     lane.underWay.release();
     await lane.counted('delivered', 40);
@@ -112,7 +106,6 @@ describe('the window', () => {
     for (const window of [4, 8, 16, 20, 20]) {
       total += window;
       await holds(lane, window, total);
-      await otherLaneMoves(stack);
       expect([lane.underWay.most, lane.receiver.requests.length]).toEqual([window, total]);
       lane.underWay.release();
     }
@@ -129,16 +122,13 @@ describe('the window', () => {
     await holds(lane, 16, 28);
     lane.underWay.release(503);
     await holds(lane, 8, 36);
-    await otherLaneMoves(stack);
-    expect(lane.receiver.requests).toHaveLength(36);
     lane.underWay.release();
     // 8 and 1 for the window of successes, rounded either way while it grows by 1/8 a success.
     await waitFor(() => lane.receiver.requests.length >= 44, { describe: 'the next 8' });
     lane.underWay.most = 0;
     lane.underWay.release();
     await waitFor(() => lane.underWay.now >= 9, { describe: 'a window of 9' });
-    await otherLaneMoves(stack);
-    expect(lane.underWay.now).toBeLessThanOrEqual(10);
+    expect((await lane.state()).in_flight).toBeLessThanOrEqual(10);
     expect(await lane.count('dead')).toBe(16);
   });
 });
