@@ -24,7 +24,14 @@ it('retries come no sooner than they are due while the clock of one of two worke
   const ahead = await stack.addWorker(await hourAheadOnSignal());
   process.kill(ahead.pid!, 'SIGUSR2');
   const receiver = await Receiver.listen();
-  receiver.respond((_, nth) => (nth <= 10 ? 500 : 200));
+  // The first attempt of each event fails, also when the first retry comes before the last event.
+  const failed = new Set<string>();
+  receiver.respond(({ headers }) => {
+    const id = headers['webhook-id']!;
+    if (failed.has(id)) return 200;
+    failed.add(id);
+    return 500;
+  });
   const tenant = await Tenant.create(stack.client);
   await tenant.endpoint({
     url: receiver.url('/hook'),
@@ -35,7 +42,7 @@ it('retries come no sooner than they are due while the clock of one of two worke
   await tenant.publish({ type: 'a.b', payload: 'first' });
   await receiver.waitForRequests(1);
   for (let i = 1; i < 10; i++) await tenant.publish({ type: 'a.b', payload: i });
-  await receiver.waitForRequests(20, { timeoutMs: 90_000 });
+  await receiver.waitForRequests(20);
 
   const arrivals = Map.groupBy(receiver.requests, ({ headers }) => headers['webhook-id']);
   const gaps = [...arrivals.values()].map(([first, second]) => second!.at - first!.at);

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { ApiClient, Receiver, type Stack, startStack, untilEnded, waitFor } from './harness/index.ts';
+import {
+  ApiClient,
+  jobsGone,
+  Receiver,
+  type Stack,
+  startStack,
+  untilEnded,
+  waitFor,
+} from './harness/index.ts';
 
 /** A stack, receiver and app of one test's own, so that the tests can wait for lost locks side by side. */
 async function setUp() {
@@ -41,22 +49,6 @@ async function deliverAcrossDeath(stack: Stack, point: string): Promise<string> 
   expect(await untilEnded(worker)).toMatchObject({ signal: 'SIGKILL' });
   await stack.addWorker();
   return delivery;
-}
-
-/** Nothing waits, runs or is delayed in BullMQ. */
-async function jobsGone({ redis: { client } }: Stack): Promise<void> {
-  const queue = '{sp:0}:deliveries-0:';
-  await waitFor(
-    async () => {
-      const left = await Promise.all([
-        client.llen(`${queue}wait`),
-        client.llen(`${queue}active`),
-        client.zcard(`${queue}delayed`),
-      ]);
-      return left.every((count) => count === 0);
-    },
-    { describe: 'BullMQ to have no job left', timeoutMs: 80_000 },
-  );
 }
 
 describe.concurrent('a worker killed', () => {

@@ -24,9 +24,13 @@ beforeEach(async () => {
   receiver = await Receiver.listen();
 });
 
-/** One attempt, with a second to make it in: the delivery and that attempt. */
-async function attempt(url: string): Promise<{ delivery: Loose; attempt: Loose }> {
-  const endpoint = await tenant.endpoint({ url, timeout_seconds: 1, retry: { max_retries: 0 } });
+/** What an attempt may take that is to end by its timeout, in seconds. */
+const SHORT = 1;
+const LONG = 30;
+
+/** One attempt: the delivery and that attempt. */
+async function attempt(url: string, timeout = LONG): Promise<{ delivery: Loose; attempt: Loose }> {
+  const endpoint = await tenant.endpoint({ url, timeout_seconds: timeout, retry: { max_retries: 0 } });
   const answer = await tenant.client.post(`${tenant.path}/endpoints/${endpoint.id}/test`, {
     event_type: 'a',
     payload: 1,
@@ -36,9 +40,9 @@ async function attempt(url: string): Promise<{ delivery: Loose; attempt: Loose }
   return { delivery, attempt: delivery.attempts[0] };
 }
 
-async function respondedWith(response: Response): Promise<{ delivery: Loose; attempt: Loose }> {
+async function respondedWith(response: Response, timeout = LONG): ReturnType<typeof attempt> {
   receiver.respond('/hook', response);
-  return attempt(receiver.url('/hook'));
+  return attempt(receiver.url('/hook'), timeout);
 }
 
 /** A server that is given the socket as soon as a request has begun. */
@@ -77,7 +81,7 @@ describe('redirects are not followed:', () => {
 
 describe('an attempt ends at its timeout when the receiver', () => {
   it('drips a body', async () => {
-    const { delivery, attempt } = await respondedWith('drip');
+    const { delivery, attempt } = await respondedWith('drip', SHORT);
     expect(delivery.status).toBe('dead');
     expect(attempt.error).toBe('timeout');
     expect(attempt.duration_ms).toBeGreaterThanOrEqual(1000);
@@ -90,12 +94,12 @@ describe('an attempt ends at its timeout when the receiver', () => {
       const timer = setInterval(() => socket.write('x'), 50);
       socket.once('close', () => clearInterval(timer));
     });
-    const { attempt: made } = await attempt(url);
+    const { attempt: made } = await attempt(url, SHORT);
     expect(made).toMatchObject({ error: 'timeout', status_code: null });
   });
 
   it('never answers', async () => {
-    const { attempt } = await respondedWith('hang');
+    const { attempt } = await respondedWith('hang', SHORT);
     expect(attempt).toMatchObject({ error: 'timeout', status_code: null, response: null });
     expect(attempt.duration_ms).toBeGreaterThanOrEqual(1000);
     await connectionsClosed();
@@ -105,7 +109,7 @@ describe('an attempt ends at its timeout when the receiver', () => {
     const url = await rawServer((socket) => {
       socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort');
     });
-    expect((await attempt(url)).attempt).toMatchObject({ error: 'timeout' });
+    expect((await attempt(url, SHORT)).attempt).toMatchObject({ error: 'timeout' });
   });
 });
 

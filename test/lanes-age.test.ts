@@ -1,8 +1,11 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { Lane, Receiver, type Stack, startStack, waitFor } from './harness/index.ts';
 
-/** 1.8 s. */
-const HOURS = '0.0005';
+/** 5 s. */
+const HOURS = '0.0014';
+// They wait most of that time, each on a lane of its own.
+vi.setConfig({ maxConcurrency: 5 });
+
 let stack: Stack;
 let operators: Receiver;
 
@@ -23,7 +26,7 @@ function told(lane: Lane, type: string) {
     .map((event) => event.data);
 }
 
-describe('a delivery that is held for longer than SEALPOST_MAX_AGE_HOURS', () => {
+describe.concurrent('a delivery that is held for longer than SEALPOST_MAX_AGE_HOURS', () => {
   it('is dead when its endpoint is paused, in batches that operators are told of', async () => {
     const lane = await Lane.open(stack);
     await lane.pause();
@@ -45,7 +48,7 @@ describe('a delivery that is held for longer than SEALPOST_MAX_AGE_HOURS', () =>
   });
 
   it('is dead when its endpoint is disabled', async () => {
-    const lane = await Lane.open(stack, { retry: { base_seconds: 0.3 } });
+    const lane = await Lane.open(stack, { retry: { strategy: 'schedule', schedule_seconds: [3] } });
     lane.receiver.respond(500);
     const id = await lane.send('held');
     await lane.receiver.waitForRequests(1);
@@ -66,13 +69,13 @@ describe('a delivery that is held for longer than SEALPOST_MAX_AGE_HOURS', () =>
   });
 
   it('is not when only its rate limit holds it', async () => {
-    const lane = await Lane.open(stack, { rate_limit: { limit: 1, period_seconds: 3 } });
+    const lane = await Lane.open(stack, { rate_limit: { limit: 1, period_seconds: 7 } });
     await lane.sendEach(2);
     await lane.counted('delivered', 2);
   });
 });
 
-describe('an endpoint that has only failed for SEALPOST_DISABLE_AFTER_HOURS', () => {
+describe.concurrent('an endpoint that has only failed for SEALPOST_DISABLE_AFTER_HOURS', () => {
   it('is disabled, and operators are told', async () => {
     const lane = await Lane.open(stack, {
       retry: { base_seconds: 0.2, max_delay_seconds: 0.5, max_retries: 50 },
@@ -88,7 +91,8 @@ describe('an endpoint that has only failed for SEALPOST_DISABLE_AFTER_HOURS', ()
   });
 
   it('is not when it had a success in between, and begins anew when it is enabled again', async () => {
-    const retry = { base_seconds: 0.3, max_delay_seconds: 0.3, max_retries: 20 };
+    // Three retries to a success, and three successes: more than 5 s in all, and far less from one to the next.
+    const retry = { base_seconds: 0.7, factor: 1, max_retries: 20 };
     const lane = await Lane.open(stack, { retry });
     lane.receiver.respond('/hook', (_, nth) => (nth % 4 === 0 ? 200 : 503));
     for (let n = 0; n < 3; n++)

@@ -98,7 +98,7 @@ describe('while an endpoint is paused', () => {
   });
 
   it('a retry that comes due waits, and is the next attempt on resume', async () => {
-    const retry = { strategy: 'schedule', schedule_seconds: [0.5], max_retries: 3 };
+    const retry = { strategy: 'schedule', schedule_seconds: [3], max_retries: 3 };
     const lane = await Lane.open(stack, { retry });
     lane.receiver.respond('/hook', inTurn(500, 200));
     const id = await lane.send('fails once');

@@ -1,5 +1,8 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { Lane, type Loose, otherLaneMoves, type Stack, startStack, waitFor } from './harness/index.ts';
+
+// On one stack, and they wait most of the time.
+vi.setConfig({ maxConcurrency: 5 });
 
 let stack: Stack;
 
@@ -22,7 +25,7 @@ function expectNoneBefore(lane: Lane, due: Record<string, string>): void {
 describe.concurrent('deliver_at', () => {
   it('is when a delivery goes out, and no sooner; until then it is shown', async () => {
     const lane = await Lane.open(stack);
-    const at = ahead(1500);
+    const at = ahead(4000);
     const event = await lane.tenant.publish({ type: lane.type, payload: 'x', deliver_at: at });
     const { id } = event.deliveries[0];
     const waiting = await lane.tenant.delivery(id);
@@ -43,7 +46,7 @@ describe.concurrent('deliver_at', () => {
 
   it('decides the order, whatever was published first', async () => {
     const lane = await Lane.open(stack, { max_concurrency: 1 });
-    const due = { third: ahead(2500), first: ahead(1500), second: ahead(2000) };
+    const due = { third: ahead(5000), first: ahead(4000), second: ahead(4500) };
     for (const [payload, deliver_at] of Object.entries(due)) await lane.send(payload, { deliver_at });
     await lane.send('at once');
     await lane.counted('delivered', 4);
@@ -64,8 +67,8 @@ describe.concurrent('deliver_at', () => {
 
   it('of a cancelled delivery passes without a request', async () => {
     const lane = await Lane.open(stack);
-    const id = await lane.send('cancelled', { deliver_at: ahead(1200) });
-    const later = await lane.send('later', { deliver_at: ahead(1800) });
+    const id = await lane.send('cancelled', { deliver_at: ahead(4000) });
+    const later = await lane.send('later', { deliver_at: ahead(4500) });
     const cancelled = await lane.tenant.client.post(`${lane.tenant.path}/deliveries/${id}/cancel`);
     expect(cancelled.json, cancelled.text).toMatchObject({ status: 'cancelled', next_attempt_at: null });
     await lane.tenant.hasStatus(later, 'delivered');
@@ -88,7 +91,7 @@ describe.concurrent('deliver_at', () => {
 
   it('holds for a webhook_url as for an endpoint', async () => {
     const lane = await Lane.open(stack);
-    const at = ahead(1200);
+    const at = ahead(4000);
     const { deliveries } = await lane.tenant.publish({
       type: 'of.no.endpoint',
       payload: 'x',
@@ -104,7 +107,7 @@ describe.concurrent('deliver_at', () => {
 
   it('on an ordered endpoint holds up no event that has none', async () => {
     const lane = await Lane.open(stack, { ordered: true });
-    const at = ahead(1200);
+    const at = ahead(4000);
     await lane.send('later', { deliver_at: at });
     await lane.sendEach(3);
     await lane.counted('delivered', 4);

@@ -1,5 +1,5 @@
 import { Queue } from 'bullmq';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import {
   inTurn,
   jobDelayed,
@@ -17,6 +17,9 @@ import {
 const once = { strategy: 'schedule', schedule_seconds: [0.05], max_retries: 1 };
 
 describe.concurrent('a slow attempt', () => {
+  // On one stack, and they wait most of the time.
+  vi.setConfig({ maxConcurrency: 5 });
+
   let stack: Stack;
 
   beforeAll(async () => {

@@ -59,14 +59,16 @@ describe('Prefer: wait answers', () => {
   });
 
   it('after N seconds with what there is', async () => {
-    receiver.respond('/never', 'hang');
+    const { promise: slow, resolve: release } = Promise.withResolvers<number>();
+    receiver.respond('/slow', () => slow);
     await tenant.endpoint({ url: receiver.url('/quick') });
-    await tenant.endpoint({ url: receiver.url('/never'), timeout_seconds: 3, retry: { max_retries: 0 } });
+    await tenant.endpoint({ url: receiver.url('/slow'), timeout_seconds: 60, retry: { max_retries: 0 } });
     const start = performance.now();
-    const answer = await publish('wait=1');
-    expect(performance.now() - start).toBeGreaterThanOrEqual(990);
+    const answer = await publish('wait=4');
+    expect(performance.now() - start).toBeGreaterThanOrEqual(3990);
     expect(statuses(answer)).toEqual(['delivered', 'pending']);
     // What is waited for is recorded as ever.
+    release(500);
     expect(await tenant.ended(answer.json.deliveries[1].id)).toMatchObject({ status: 'dead' });
   });
 

@@ -245,14 +245,17 @@ describe('nothing is lost or sent twice', () => {
 
   const WANTED = range(0, 1000).map((n) => n * 5);
 
-  /** Resolves in the middle of the replay. */
+  /** Resolves in the middle of the replay, at which the worker stands still: or it might be at its end before it is seen. */
   async function underWay(lane: Lane, id: string): Promise<void> {
     const fields = () =>
       stack.redis.client.hmget(`{sp:0}:rpl:${parseId('rpl', id)!.number}`, 'scanned', 'state');
     await waitFor(
       async () => {
+        for (const worker of stack.workers) worker.freeze();
         const [scanned, state] = await fields();
-        return state === 'running' && Number(scanned) > 0;
+        if (state === 'running' && Number(scanned) > 0) return true;
+        for (const worker of stack.workers) worker.thaw();
+        return false;
       },
       { describe: `the replay of ${lane.id} to be under way` },
     );
@@ -277,6 +280,7 @@ describe('nothing is lost or sent twice', () => {
     const { lane, id } = await longReplay();
     await underWay(lane, id);
     await stack.api.kill();
+    for (const worker of stack.workers) worker.thaw();
     stack.api = await stack.addApi();
     const client = new ApiClient(stack.api.url, stack.apiKey);
     stack.client = client;

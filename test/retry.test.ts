@@ -1,5 +1,5 @@
 import { parseId } from '@sealpost/core';
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   inTurn,
   type Loose,
@@ -10,6 +10,9 @@ import {
   verifySignature,
   waitFor,
 } from './harness/index.ts';
+
+// On one stack, and they wait most of the time.
+vi.setConfig({ maxConcurrency: 5 });
 
 let stack: Stack;
 let receiver: Receiver;
@@ -182,7 +185,7 @@ it('max_retries 0 is one attempt', async () => {
 describe('a 410', () => {
   it('is dead and disables the endpoint, whose backlog waits until it is enabled again', async () => {
     receiver.respond('/gone', inTurn(500, 410));
-    const retry = { strategy: 'schedule', schedule_seconds: [1], max_retries: 5 };
+    const retry = { strategy: 'schedule', schedule_seconds: [4], max_retries: 5 };
     const { id } = await tenant.endpoint({ url: receiver.url('/gone'), retry });
     const backlog = await tenant.send();
     await tenant.hasStatus(backlog, 'retrying');

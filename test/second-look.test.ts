@@ -1,6 +1,14 @@
 import { parseId } from '@sealpost/core';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ApiClient, Receiver, type Stack, startStack, waitFor } from './harness/index.ts';
+import {
+  ApiClient,
+  jobsGone,
+  type Loose,
+  Receiver,
+  type Stack,
+  startStack,
+  waitFor,
+} from './harness/index.ts';
 
 // Faults that were found in review, each kept from coming back.
 
@@ -44,13 +52,12 @@ it('deliveries that were held, cancelled, enabled and retried are each posted on
   receiver.respond('/held', (_, nth) => (nth <= 20 ? 500 : 200));
   const made = await stack.client.post(`${app}/endpoints`, {
     url: receiver.url('/held'),
-    retry: { base_seconds: 0.3, max_retries: 5 },
+    retry: { strategy: 'schedule', schedule_seconds: [4], max_retries: 5 },
   });
   const endpoint = `${app}/endpoints/${made.json.id}`;
-  const ids: string[] = [];
-  for (let i = 0; i < 20; i++) {
-    ids.push((await stack.client.post(`${app}/events`, { type: 'a.b', payload: i })).json.deliveries[0].id);
-  }
+  const events = Array.from({ length: 20 }, (_, payload) => ({ type: 'a.b', payload }));
+  const published = await stack.client.post(`${app}/events/batch`, { events });
+  const ids: string[] = published.json.results.map(({ event }: Loose) => event.deliveries[0].id);
   await receiver.waitForRequests(20, { path: '/held' });
   await stack.client.patch(endpoint, { enabled: false });
   await waitFor(async () => (await waitingIn(made.json.id)) === 20, {
@@ -69,7 +76,7 @@ it('deliveries that were held, cancelled, enabled and retried are each posted on
 it('deleting an app leaves nothing of its lanes', async () => {
   const app = await makeApp();
   receiver.respond('/gone', 500);
-  const retry = { base_seconds: 0.2 };
+  const retry = { strategy: 'schedule', schedule_seconds: [3] };
   const made = await stack.client.post(`${app}/endpoints`, { url: receiver.url('/gone'), retry });
   await stack.client.post(`${app}/events`, { type: 'a.b', payload: 1 });
   await receiver.waitForRequests(1, { path: '/gone' });
@@ -107,21 +114,10 @@ describe('a receiver that answers 410', () => {
     await waitFor(() => worker.logs.some(({ msg }) => msg?.includes('could not be disabled')), {
       describe: 'the worker to say that it cannot disable it',
     });
-    await jobsGone();
+    await jobsGone(stack);
     expect(receiver.to('/410')).toHaveLength(1);
   });
 });
-
-/** Nothing waits, runs or is delayed in BullMQ. */
-async function jobsGone(): Promise<void> {
-  const { client } = stack.redis;
-  const queue = '{sp:0}:deliveries-0:';
-  const left = async () =>
-    (await client.llen(`${queue}wait`)) +
-    (await client.llen(`${queue}active`)) +
-    (await client.zcard(`${queue}delayed`));
-  await waitFor(async () => (await left()) === 0, { describe: 'BullMQ to have no job left' });
-}
 
 /** How many deliveries wait in an endpoint's lane. */
 async function waitingIn(endpoint: string): Promise<number> {
