@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import {
   type ApiClient,
+  PATIENCE_MS,
   Receiver,
   type Stack,
   startCluster,
@@ -134,7 +135,7 @@ it('what was accepted is delivered, whatever becomes of the masters meanwhile', 
     });
     expect(torn.length - standing).toBeLessThanOrEqual(1); // the answer that was on its way
   });
-  expect([...traffic.refusals]).toEqual(['503 queue_unavailable']);
+  expect([...traffic.refusals].filter((told) => !UNTIL_IT_IS_BACK.test(told))).toEqual([]);
   await traffic.flows();
 
   // A master dies, and its replica takes over by itself.
@@ -148,13 +149,17 @@ it('what was accepted is delivered, whatever becomes of the masters meanwhile', 
 
   await traffic.stop();
   const accepted = traffic.all;
-  const received = () => new Set(receiver.requests.map(({ headers }) => headers['webhook-id']));
-  await waitFor(() => accepted.every((id) => received().has(id)), {
+  const allReceived = () => {
+    if (receiver.requests.length < accepted.length) return false;
+    const received = new Set(receiver.requests.map(({ headers }) => headers['webhook-id']));
+    return accepted.every((id) => received.has(id));
+  };
+  await waitFor(allReceived, {
     describe: 'all that was accepted to be received',
-    timeoutMs: 60_000, // what a job was lost of is looked for after half a minute
+    timeoutMs: 2 * PATIENCE_MS, // what a job was lost of is looked for after half a minute
   });
   expect([...traffic.refusals].filter((told) => !UNTIL_IT_IS_BACK.test(told))).toEqual([]);
-});
+}, 400_000);
 
 it('what a master takes that has been replaced while it hung, before it knows, is lost and was not accepted', async () => {
   traffic = new Traffic(stack.client, 'hung-');
