@@ -1,6 +1,6 @@
 import { Webhook } from 'standardwebhooks';
 import { expect, it } from 'vitest';
-import { ApiClient, inTurn, Receiver, startStack, Tenant } from './harness/index.ts';
+import { ApiClient, inTurn, Receiver, startStack, Tenant, waitFor } from './harness/index.ts';
 
 // What a client must do is in apps/worker's conformance tests, which run for each; this is that a worker uses it.
 it.each([
@@ -10,7 +10,8 @@ it.each([
   '%s posts, signed, what a worker delivers with HTTP_CLIENT=%s, and keeps its connection',
   async (name, set) => {
     const stack = await startStack({ workerEnv: { HTTP_CLIENT: set } });
-    const ready = stack.workers[0]!.logs.find(({ msg }) => msg === 'worker ready');
+    const said = () => stack.workers[0]!.logs.find(({ msg }) => msg === 'worker ready');
+    const ready = await waitFor(said, { describe: 'the worker to say that it is ready' });
     expect(ready).toMatchObject({ client: name });
     const receiver = await Receiver.listen();
     const tenant = await Tenant.create(stack.client);

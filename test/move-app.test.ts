@@ -67,7 +67,7 @@ class Producer {
       const client = this.#clients['idempotency-key' in headers ? 0 : tries % this.#clients.length]!;
       const answer = await client.post(`${this.#tenant.path}/events`, event, headers).catch(() => undefined);
       if (answer?.status === 202) return answer.json;
-      if (answer) throw new Error(answer.text);
+      if (answer && answer.status !== 503) throw new Error(answer.text); // a slow Redis: the same once more
       await delay(PACE_MS);
     }
   }

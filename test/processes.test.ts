@@ -2,22 +2,19 @@ import { Agent, request } from 'node:http';
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
   type AppProcess,
+  childrenOf,
   Receiver,
   type Stack,
   spawnApp,
   startRedis,
   startStack,
   Tenant,
+  untilAllReady,
   untilEnded,
   waitFor,
 } from './harness/index.ts';
 
 const MASTER = Buffer.alloc(32, 3).toString('base64');
-
-/** The processes that a parent says it has started, in the order in which it did. */
-function childrenOf(app: AppProcess): number[] {
-  return app.logs.filter(({ msg }) => msg === 'process started').map(({ child }) => child as number);
-}
 
 function isAlive(pid: number): boolean {
   try {
@@ -39,9 +36,6 @@ const untilReady = (app: AppProcess, what = '200') =>
 const untilAllGone = (pids: number[]) =>
   waitFor(() => !pids.some(isAlive), { describe: `the processes ${pids} to be gone` });
 
-const untilAllReady = (app: AppProcess, what: string) =>
-  waitFor(() => app.output.includes(what), { describe: what });
-
 describe('WORKER_PROCESSES', () => {
   // Each test goes on where the one before ended.
   let stack: Stack;
@@ -56,7 +50,8 @@ describe('WORKER_PROCESSES', () => {
   it('they are ready when all that run are, and it says which is not', async () => {
     const [, second] = childrenOf(worker);
     process.kill(second!, 'SIGSTOP');
-    expect(await readyz(worker)).toMatch(/^503 .*process 2 does not answer/);
+    await untilReady(worker, 'process 2 does not answer');
+    expect(await readyz(worker)).toMatch(/^503 /);
     expect((await fetch(`${worker.url}/livez`)).status).toBe(200);
     process.kill(second!, 'SIGCONT');
     await untilReady(worker);
@@ -76,7 +71,7 @@ describe('WORKER_PROCESSES', () => {
       child: before[1],
       signal: 'SIGKILL',
     });
-    expect(await readyz(worker)).toMatch(/^200/);
+    await untilReady(worker);
     // What the dead one had under way comes back when its locks have run out.
     for (const id of sent) await tenant.hasStatus(id, 'delivered');
     const newest = childrenOf(worker).at(-1)!;
@@ -147,8 +142,13 @@ describe('API_PROCESSES', () => {
     const [first] = childrenOf(stack.api);
     process.kill(first!, 'SIGSTOP');
     // What connections the stopped one gets are answered when it goes on; it cannot get them all.
-    const answers = Array.from({ length: 20 }, () => readyz(stack.api));
-    expect(await Promise.race(answers)).toMatch(/^503 .*process 1 does not answer/);
+    const answers: Promise<string>[] = [];
+    const told = async () => {
+      const more = Array.from({ length: 20 }, () => readyz(stack.api));
+      answers.push(...more);
+      return /^503 .*process 1 does not answer/.test(await Promise.race(more));
+    };
+    await waitFor(told, { describe: 'process 1 to be missed' });
     process.kill(first!, 'SIGCONT');
     await Promise.all(answers);
     await untilReady(stack.api);
@@ -171,7 +171,7 @@ describe('API_PROCESSES', () => {
     const first = childrenOf(api);
     process.kill(first[0]!, 'SIGKILL');
     await waitFor(() => childrenOf(api).length === 3, { describe: 'another to be started' });
-    expect(await readyz(api)).toMatch(/^200/);
+    await untilReady(api);
     const third = childrenOf(api)[2];
     await waitFor(() => api.logs.some(({ msg, pid }) => msg === 'api ready' && pid === third), {
       describe: 'it to be ready',
