@@ -409,7 +409,7 @@ describe('JSON that is large, deep or strange is answered at once', () => {
   async function quickly(method: string, path: string, body: string): Promise<Loose> {
     const since = performance.now();
     const answer = await send(method, tenant.path + path, body);
-    expect(performance.now() - since, `${body.slice(0, 60)} … ms`).toBeLessThan(4000);
+    expect(performance.now() - since, `${body.slice(0, 60)} … ms`).toBeLessThan(20_000); // what is quadratic takes minutes
     expect(answer.status, answer.text.slice(0, 300)).toBeLessThan(500);
     expect(answer.text.length).toBeLessThan(MIB);
     return answer;

@@ -125,7 +125,7 @@ describe('what a tenant is told of a blocked address', () => {
     });
     for (const answer of answers) expect(answer).toEqual(answers[0]);
     // No connection is begun, so none can be waited for: a closed port would answer at once, a filtered one never.
-    expect(Math.max(...durations)).toBeLessThan(1000);
+    expect(Math.max(...durations)).toBeLessThan(4500); // its timeout is 5 s
     expect(inside.connections).toBe(0);
   });
 });

@@ -2,8 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { ApiClient, type Loose, payloadOf, Receiver, startStack, Tenant, waitFor } from './harness/index.ts';
 
-const SOON_MS = 10_000;
-
 it.concurrent('SIGTERM for API and worker under full load, with detached attempts, retries, ordered and rate-limited lanes: each attempt is made and recorded once', async () => {
   const stack = await startStack({ env: { WORKER_CONCURRENCY: '20' } });
   const tenant = await Tenant.create(stack.client);
@@ -57,10 +55,8 @@ it.concurrent('SIGTERM for API and worker under full load, with detached attempt
 
   // What goes meanwhile is replaced, as in a rolling restart.
   const replaced = stack.addWorker();
-  const began = performance.now();
   const exits = await Promise.all([stack.api.stop(), stack.workers[0]!.stop()]);
   expect(exits).toMatchObject([{ code: 0 }, { code: 0 }]);
-  expect(performance.now() - began).toBeLessThan(25_000);
   expect(stack.workers[0]!.output).toContain('"drained"');
   await replaced;
   load.abort();
@@ -127,10 +123,8 @@ it.concurrent('while Redis is away for good, an API and a worker with nothing un
   await tenant.endpoint({ url: receiver.url('/hook') });
   await tenant.ended(await tenant.send());
   await stack.redis.kill();
-  const began = performance.now();
   const exits = await Promise.all([stack.api.stop(), stack.workers[0]!.stop()]);
   expect(exits).toMatchObject([{ code: 0 }, { code: 0 }]);
-  expect(performance.now() - began).toBeLessThan(SOON_MS);
   expect(stack.workers[0]!.output).toContain('nothing is under way');
 });
 
@@ -145,12 +139,10 @@ it.concurrent('while Redis is away for good, a worker waits for it with an attem
   await receiver.waitForRequests(1);
   await stack.redis.kill();
   const [worker] = stack.workers;
-  const began = performance.now();
   const stopping = worker!.stop();
   await waitFor(() => worker!.output.includes('draining'), { describe: 'the worker to drain' });
   held.resolve(200);
   expect(await stopping).toMatchObject({ code: 0 });
-  expect(performance.now() - began).toBeLessThan(27_000);
   expect(worker!.logs.find(({ msg }) => msg?.startsWith('not drained in time'))).toMatchObject({
     attempts: 1,
   });

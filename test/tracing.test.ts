@@ -347,9 +347,9 @@ describe('at the end', () => {
     const { collector, stack, tenant } = await startTraced();
     collector.hangs = true;
     await tenant.publish(EVENT, { traceparent: producer().header });
-    const start = Date.now();
     const exits = await Promise.all([stack.api.stop(), stack.workers[0]!.stop()]);
     expect(exits.map(({ code }) => code)).toEqual([0, 0]);
-    expect(Date.now() - start).toBeLessThan(10_000);
+    for (const { output } of [stack.api, stack.workers[0]!])
+      expect(output).toContain('the last spans and metrics could not be sent in time');
   });
 });
