@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   ApiClient,
   jobsGone,
+  PATIENCE_MS,
   Receiver,
   type Stack,
   startStack,
@@ -31,14 +32,17 @@ async function publish(stack: Stack): Promise<string> {
   return answer.json.deliveries[0].id;
 }
 
-/** The delivery, once it has ended. A stalled job comes back when its lock, 15 s, has run out and been looked for. */
+/** A stalled job comes back when its lock, 15 s, has run out and been looked for. */
+const LOCK_LOST_MS = 1.5 * PATIENCE_MS;
+
+/** The delivery, once it has ended. */
 function ended(stack: Stack, delivery: string) {
   return waitFor(
     async () => {
       const { json } = await stack.client.get(`/v1/apps/default/deliveries/${delivery}`);
       return json.ended_at ? json : undefined;
     },
-    { describe: `delivery ${delivery} to end`, timeoutMs: 80_000 },
+    { describe: `delivery ${delivery} to end`, timeoutMs: LOCK_LOST_MS },
   );
 }
 
@@ -72,7 +76,7 @@ describe.concurrent('a worker killed', () => {
     const { stack, receiver } = await setUp();
     const delivery = await deliverAcrossDeath(stack, 'after-settle');
     expect(await ended(stack, delivery)).toMatchObject({ status: 'delivered', attempt_count: 1 });
-    await jobsGone(stack);
+    await jobsGone(stack, LOCK_LOST_MS);
     expect(receiver.requests).toHaveLength(1);
   });
 
@@ -81,7 +85,7 @@ describe.concurrent('a worker killed', () => {
     receiver.respond(500);
     const delivery = await deliverAcrossDeath(stack, 'after-settle');
     expect(await ended(stack, delivery)).toMatchObject({ status: 'dead', attempt_count: 2 });
-    await jobsGone(stack);
+    await jobsGone(stack, LOCK_LOST_MS);
     expect(receiver.requests).toHaveLength(2);
   });
 
@@ -97,7 +101,7 @@ describe.concurrent('a worker killed', () => {
     expect(await untilEnded(dying)).toMatchObject({ signal: 'SIGKILL' });
 
     await stack.addWorker();
-    await receiver.waitForRequests(1, { timeoutMs: 80_000 });
+    await receiver.waitForRequests(1, { timeoutMs: LOCK_LOST_MS });
     // The key is taken as long as the killed request could still be running: as if that time had passed.
     await stack.redis.client.del(...(await stack.redis.client.keys('{sp:0}:i:*')));
     const again = await stack.client.post('/v1/apps/default/events', body, key);

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseId } from '@sealpost/core';
 import { expect } from 'vitest';
 import type { Answer, Loose } from './api-client.ts';
+import { PATIENCE_MS } from './patience.ts';
 import { type ReceivedRequest, Receiver, type Responder, type Response } from './receiver.ts';
 import type { Stack } from './stack.ts';
 import { Tenant } from './tenant.ts';
@@ -225,12 +226,12 @@ export async function jobsWaiting(stack: Stack, count: number): Promise<void> {
 }
 
 /** Resolves once no job waits, runs or is delayed. */
-export async function jobsGone(stack: Stack): Promise<void> {
+export async function jobsGone(stack: Stack, timeoutMs = PATIENCE_MS): Promise<void> {
   const left = async () => {
     const { wait, active, delayed } = await jobCounts(stack);
     return wait + active + delayed === 0;
   };
-  await waitFor(left, { describe: 'BullMQ to have no job left' });
+  await waitFor(left, { describe: 'BullMQ to have no job left', timeoutMs });
 }
 
 /** Resolves once the first job of a delivery is delayed: its attempt runs on without a slot, or it waits for a retry. */
