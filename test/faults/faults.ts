@@ -24,7 +24,7 @@ export type Fault = {
 
 const NONE: Repeats = { beforeMs: 0, afterMs: 0 };
 /** What Redis does not take for a while may be tried again, or be done by another whose lock has run out. */
-const REDIS_AWAY: Repeats = { beforeMs: 4000, afterMs: 3000 };
+const REDIS_AWAY: Repeats = { beforeMs: 4000, afterMs: 5000 };
 const HOUR_MS = 3_600_000;
 /** A process must have noticed by then that its connections are dead, ms. */
 const NOTICED_MS = 45_000;

@@ -10,8 +10,8 @@ export type Attempt = {
   response: { headers: Record<string, string> } | null;
 };
 
-/** A request arrives after its attempt has begun. */
-const SLACK_MS = 50;
+/** A request arrives after its attempt has begun; on a starved machine by so much. */
+const SLACK_MS = 300;
 const NEAR_MS = 500;
 
 export type Matched = {

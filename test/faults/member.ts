@@ -111,7 +111,7 @@ export class Member {
     const began = Date.now();
     const exit = await app.stop();
     const took = Date.now() - began;
-    if (exit.code !== 0 || took > DRAIN_MS + 1000) {
+    if (exit.code !== 0 || took > DRAIN_MS + 10_000) {
       this.complaints.push(`${this.name} ${describeExit(exit)} ${took} ms after SIGTERM`);
     }
   }

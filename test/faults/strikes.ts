@@ -15,7 +15,7 @@ export type Strike = {
 };
 
 /**
- * Requests that began from `beforeMs` before the start, or the timeout of their receiver and a second before if that is
+ * Requests that began from `beforeMs` before the start, or the timeout of their receiver and three seconds before if that is
  * earlier, to `afterMs` after the end.
  */
 export type Repeats = {
@@ -28,10 +28,10 @@ export type Repeats = {
 /** Whoever puts right what was lost with a process or a connection waits for a lock to run out first, ms. */
 export const SOONEST_REPEAT_MS = 1000;
 
-/** Between the answer and its SETTLE, at most, ms. */
-const SETTLED_WITHIN_MS = 1000;
+/** Between the answer and its SETTLE, at most, on a starved machine, ms. */
+const SETTLED_WITHIN_MS = 3000;
 /** What AOF `everysec` can lose, and the time between a 202 and when we noted it, ms. */
-const LOSES_MS = 3000;
+const LOSES_MS = 4000;
 
 export function mayRepeat(strike: Strike, requestAt: number, timeoutMs: number): boolean {
   const { repeats, startedAt, endedAt } = strike;
