@@ -16,7 +16,7 @@ const onLinux = process.platform === 'linux';
 // That it works, not what it finds: figures of a machine that runs tests mean nothing.
 it.runIf(onLinux)(
   'npm run bench measures, prints a table and writes JSON',
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   async () => {
     const dir = await mkdtemp(join(tmpdir(), 'sealpost-bench-test-'));
     onTestFinished(() => rm(dir, { recursive: true, force: true }));

@@ -28,7 +28,7 @@ async function outputOf(code: string): Promise<string> {
     SEALPOST_MASTER_KEY: stack.masterKey,
   };
   const args = ['--input-type=module', '--eval', code];
-  const { stdout } = await run(process.execPath, args, { cwd: import.meta.dirname, env, timeout: 30_000 });
+  const { stdout } = await run(process.execPath, args, { cwd: import.meta.dirname, env, timeout: 60_000 });
   return stdout;
 }
 
