@@ -184,6 +184,19 @@ describe("an event's own id", () => {
     expect((await tenant.get('/events/same')).json.payload).toEqual({ n: 1 });
   });
 
+  it('that is known, of an event that is gone, is to be published again, and no mistake of the producer', async () => {
+    await tenant.publish({ ...EVENT, id: 'gone' });
+    const { client } = stack.redis;
+    const all = await client.keys('{sp:0}:e:*');
+    for (const key of all) {
+      const records = Object.entries(await client.hgetall(key));
+      for (const [field, record] of records) if (record.includes('"gone"')) await client.hdel(key, field);
+    }
+    const answer = await tenant.client.post(`${tenant.path}/events`, { ...EVENT, id: 'gone' });
+    expect([answer.status, answer.json.code]).toEqual([503, 'queue_unavailable']);
+    expect(answer.headers.get('retry-after')).toBe('1');
+  });
+
   it('cannot have the form of a made one, nor other characters', async () => {
     const made = await tenant.publish(EVENT);
     for (const id of [made.id, '', 'a b', 'a.b', 'x'.repeat(65), 1, null]) {

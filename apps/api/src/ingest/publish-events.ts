@@ -264,11 +264,11 @@ export class PublishEvents {
   async #known(part: AppPart, number: number): Promise<Published> {
     const shard = this.#options.shards.get(part.shard);
     const event = await this.#options.events.read(shard, number);
-    if (!event)
-      throw new SealpostError(
-        'event_not_found',
-        'The event with this id has just expired; publish it again.',
-      );
+    if (!event) {
+      // It has expired in between; or a server that has been replaced, and did not know yet, knew the id.
+      const detail = 'What Redis knew of the event with this id is gone; publish it again.';
+      throw new SealpostError('queue_unavailable', detail, { retryAfterSeconds: 1 });
+    }
     const deliveries = await this.#options.deliveries.read(shard, deliveryNumbers(event));
     return knownPublished(
       part.shard,
