@@ -95,8 +95,17 @@ it('writes nothing below its level, and the time as RFC 3339', () => {
 it('leaves the command out of a Redis error: a script and its arguments hold payloads', () => {
   const { lines, logger } = collect();
   // As ioredis makes them.
-  const error = Object.assign(new Error('ERR no'), { command: { name: 'evalsha', args: ['payload-g7h8'] } });
-  logger.error({ err: error }, 'failed');
+  const failed = () =>
+    Object.assign(new Error('ERR no'), { command: { name: 'evalsha', args: ['payload-g7h8'] } });
+  const ofCluster = Object.assign(new Error('all failed'), { lastNodeError: failed() });
+  const errors = [
+    failed(),
+    ofCluster,
+    new AggregateError([ofCluster]),
+    new Error('why', { cause: failed() }),
+  ];
+  for (const err of errors) logger.error({ err }, 'failed');
+  expect(lines).toHaveLength(errors.length);
   expect(lines.join('')).not.toContain('payload-g7h8');
   expect(JSON.parse(lines[0]!)).toMatchObject({ err: { message: 'ERR no', stack: expect.any(String) } });
 });

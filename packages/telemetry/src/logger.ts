@@ -31,11 +31,25 @@ export function createLogger(options: {
   return options.process === undefined ? logger : logger.child({ process: options.process });
 }
 
-/** A Redis error carries the whole command, a script's text and arguments among it: payloads and answers. */
+type Serialized = Record<string, unknown>;
+
+/**
+ * A Redis error carries the whole command, a script's text and arguments among it: payloads and answers. So do errors in it: of a
+ * Cluster the last node's, or those of all that were asked.
+ */
 function withoutCommand(error: Error): object {
-  const { command, previousErrors, ...rest } = pino.stdSerializers.err(error) as unknown as Record<
-    string,
-    unknown
-  >;
-  return redact(rest);
+  return redact(stripped(pino.stdSerializers.err(error) as unknown as Serialized));
+}
+
+function stripped({ command, previousErrors, ...rest }: Serialized): Serialized {
+  const each = (value: unknown) => (isSerializedError(value) ? stripped(value) : value);
+  const entries = Object.entries(rest).map(([name, value]) => [
+    name,
+    Array.isArray(value) ? value.map(each) : each(value),
+  ]);
+  return Object.fromEntries(entries);
+}
+
+function isSerializedError(value: unknown): value is Serialized {
+  return typeof value === 'object' && value !== null && 'stack' in value && 'message' in value;
 }
