@@ -13,7 +13,8 @@ import { type Shard, Shards } from '../src/shard.ts';
 import { startTestRedis } from '../testing.ts';
 
 const EVENTS = 20_000;
-const BODY = JSON.stringify({ filler: 'x'.repeat(500) });
+/** Fills what jemalloc gives it: one of 513 bytes takes 640, and all that is measured here would seem to be dearer by that. */
+const BODY = JSON.stringify({ filler: 'x'.repeat(620) });
 const RETENTION = { recordsMs: 7 * 86_400_000, bodiesMs: 3 * 86_400_000 };
 const keyring = Keyring.fromMasterKeys(Buffer.alloc(32, 1));
 
