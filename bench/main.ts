@@ -21,7 +21,7 @@ const USAGE = `What an event costs Sealpost, and what it would cost the least th
 
   --only          of ${PARTS.join(', ')} (default: all)
   --short         small and few rounds, to see that it works
-  --rounds        at most so many count (10); of ten rounds the second best is told
+  --rounds        at most so many count (10); the second best is told
   --deliveries    of each round (1000)
   --json          where the figures go (bench-results.json, which git ignores)
   --docs          puts the tables into docs/benchmarks.md as well
