@@ -11,6 +11,7 @@ import { Barrier } from './barrier.ts';
 import { checkDurability, checkServer } from './check-server.ts';
 import { connect, isUnavailable, type RedisClient, whenReady } from './connection.ts';
 import { type Admitted, enqueue } from './jobs.ts';
+import { lookAtRedis } from './look.ts';
 import { type Shard, Shards } from './shard.ts';
 import { WriteProbe } from './write-probe.ts';
 
@@ -157,6 +158,11 @@ it('with one master away and nobody to replace it, the others are served, and ch
   const probe = new WriteProbe(later);
   expect(await probe.trouble()).toBeUndefined();
   expect(await acceptOne(new Shards(later).get(0), 60_000)).toMatchObject({ result: 'accepted' });
+  await client.sadd('sp:shards', '0', '3');
+  expect(await lookAtRedis(new Shards(later))).toMatchObject({
+    memoryBytes: expect.any(Number),
+    open: { pending: expect.any(Number) },
+  });
   const failure = await failureOf(acceptOne(new Shards(later).get(3), 60_000));
   expect(isUnavailable(failure)).toBe(true);
   expect(await probe.trouble()).toBeUndefined(); // by now the write to the dead one has failed as well

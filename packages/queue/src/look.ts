@@ -17,7 +17,7 @@ export type Look = {
   jobs: { waiting: number; active: number; delayed: number };
 };
 
-/** Of Redis itself, over all masters of a Cluster. */
+/** Of Redis itself, and of a Cluster what its fullest master has: publishing to what lies there is refused first. */
 export type RedisLook = Look & {
   roundTripMs: number;
   memoryBytes: number;
@@ -65,9 +65,10 @@ export async function lookAtShard(shard: Shard): Promise<Look> {
 }
 
 /**
- * All shards, and Redis: a call for each shard and three.
+ * All shards, and Redis: a call for each shard and three. Of a Cluster, all that answer: one master that is away hides nothing
+ * of the others.
  * @param onRoundTrip told how long the first command took, ms, before the others are answered
- * @throws Redis' error
+ * @throws Redis' error, when nothing answers
  */
 export async function lookAtRedis(
   shards: Shards,
@@ -78,9 +79,9 @@ export async function lookAtRedis(
   const known = await shards.known();
   const roundTripMs = performance.now() - start;
   onRoundTrip(roundTripMs);
-  const [memory, ...looks] = await Promise.all([
+  const [memory, looks] = await Promise.all([
     readMemory(client),
-    ...known.map((number) => lookAtShard(shards.get(number))),
+    answered(known.map((number) => lookAtShard(shards.get(number)))),
   ]);
   return { ...looks.reduce(together, NOTHING), ...memory, roundTripMs };
 }
@@ -118,10 +119,25 @@ function older(a: number | undefined, b: number | undefined): number | undefined
 
 async function readMemory(client: RedisClient): Promise<{ memoryBytes: number; memoryLimitBytes: number }> {
   const nodes = 'nodes' in client ? client.nodes('master') : [client];
-  const infos = await Promise.all(nodes.map((node) => node.info('memory')));
-  const sum = (name: string) =>
-    infos.reduce((all, info) => all + Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0), 0);
-  return { memoryBytes: sum('used_memory'), memoryLimitBytes: sum('maxmemory') };
+  const infos = await answered(nodes.map((node) => node.info('memory')));
+  const of = (info: string, name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0);
+  const each = infos.map((info) => ({
+    memoryBytes: of(info, 'used_memory'),
+    memoryLimitBytes: of(info, 'maxmemory'),
+  }));
+  // One without a limit comes before all others: it is never too full for Sealpost, only for its machine.
+  const fullness = ({ memoryBytes, memoryLimitBytes }: (typeof each)[number]) =>
+    memoryBytes / memoryLimitBytes;
+  return each.reduce((fullest, one) => (fullness(one) > fullness(fullest) ? one : fullest));
+}
+
+/** What those give that are kept. @throws the first one's error when none is */
+async function answered<T>(asked: readonly Promise<T>[]): Promise<T[]> {
+  const told = await Promise.allSettled(asked);
+  const kept = told.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const failed = told.find((one) => one.status === 'rejected');
+  if (kept.length === 0 && failed) throw failed.reason;
+  return kept;
 }
 
 /**
