@@ -12,7 +12,7 @@ import { waitFor } from './wait-for.ts';
 
 export type TestClusterOptions = {
   masters?: number;
-  /** Default 1,000: a master that is killed is replaced within some seconds. */
+  /** Default 3,000: one that is killed is replaced within some seconds, and one that is only starved is not. */
   nodeTimeoutMs?: number;
   settings?: Record<string, string>;
 };
@@ -74,7 +74,7 @@ export class TestCluster {
 /** Starts three masters with a replica each, in about two seconds. Their data lies in a temporary folder. */
 export async function startCluster({
   masters = 3,
-  nodeTimeoutMs = 1000,
+  nodeTimeoutMs = 3000,
   settings = {},
 }: TestClusterOptions = {}): Promise<TestCluster> {
   const server = await findRedisServer({ say: (line) => console.error(line) });
