@@ -9,6 +9,7 @@ const PREFIX = `sealpost-faults-disk-`;
 const SIZE_MB = 1024;
 /** What is left of a full disk: less than Redis writes in a moment. */
 const SPARE_BYTES = 64 * 1024;
+const MOST_TRIES = 20;
 
 /** A disk of its own for Redis' data, in memory, that can be full: it is then made as small as what lies on it. */
 export class SmallDisk {
@@ -43,8 +44,15 @@ export class SmallDisk {
   }
 
   async fill(): Promise<void> {
-    const { blocks, bfree, bsize } = await statfs(this.path);
-    await this.#resize((blocks - bfree) * bsize + SPARE_BYTES);
+    for (let tries = 1; ; tries += 1) {
+      const { blocks, bfree, bsize } = await statfs(this.path);
+      try {
+        return await this.#resize((blocks - bfree) * bsize + SPARE_BYTES);
+      } catch (error) {
+        // A disk is not made smaller than what lies on it: Redis has written more since it was looked at.
+        if (tries === MOST_TRIES) throw error;
+      }
+    }
   }
 
   async free(): Promise<void> {
