@@ -109,8 +109,15 @@ describe.each(CLIENTS)('the connections of $name', ({ create }) => {
         response.setHeader('connection', 'keep-alive').setHeader('keep-alive', `timeout=${seconds}`).end();
       });
       const { post } = testClient(create);
-      for (let i = 0; i < 2; i += 1) expect(await post(receiver.url)).toMatchObject({ reason: 'none' });
-      expect(receiver.connections).toBe(count);
+      const opened = async () => {
+        const before = receiver.connections;
+        for (let i = 0; i < 2; i += 1) expect(await post(receiver.url)).toMatchObject({ reason: 'none' });
+        return receiver.connections - before;
+      };
+      // A busy machine may let more than a second pass between two of them.
+      for (let tries = 0; tries < 5 && (await opened()) > count; tries += 1);
+      expect(await opened()).toBeLessThanOrEqual(count);
+      if (count > 1) expect(await opened()).toBe(count);
     },
   );
 
