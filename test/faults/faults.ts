@@ -25,6 +25,8 @@ export type Fault = {
 const NONE: Repeats = { beforeMs: 0, afterMs: 0 };
 /** What Redis does not take for a while may be tried again, or be done by another whose lock has run out. */
 const REDIS_AWAY: Repeats = { beforeMs: 4000, afterMs: 5000 };
+/** Longer than a lock: who is let through again goes on, while another already has the job. */
+const REDIS_AWAY_LONG: Repeats = { ...REDIS_AWAY, atOnce: true };
 const HOUR_MS = 3_600_000;
 /** A process must have noticed by then that its connections are dead, ms. */
 const NOTICED_MS = 45_000;
@@ -156,7 +158,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'Redis paused',
     takes: 'redis',
     quick: false,
-    repeats: REDIS_AWAY,
+    repeats: REDIS_AWAY_LONG,
     strike: async ({ world, random }) => {
       world.redis.freeze();
       await delay(random.between(8000, 20_000));
@@ -234,7 +236,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'connections dead, and nobody told',
     takes: 'either',
     quick: false,
-    repeats: REDIS_AWAY,
+    repeats: REDIS_AWAY_LONG,
     strike: async ({ member }) => {
       member.proxy.abandon();
       const deadline = Date.now() + NOTICED_MS;
