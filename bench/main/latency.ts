@@ -41,7 +41,8 @@ async function publishEvenly(app: App, perSecond: number, count: number): Promis
   const start = now() + 10;
   for (let n = 0; n < count; n += 1) {
     const due = start + (n * 1000) / perSecond;
-    if (due > now()) await delay(due - now());
+    const wait = due - now();
+    if (wait > 0) await delay(wait);
     calls.push(
       app.publish(n).then(
         ({ id }: Published) => void published.set(n, { id, due }),
