@@ -32,8 +32,10 @@ export function failuresOf(report: OverloadReport, depth: number, inFlight: numb
   }
   const perDelivery = (report.after.redisData - report.before.redisData) / expected;
   check(perDelivery < MOST_OF_A_DELIVERY, `a delivery takes ${Math.round(perDelivery)} bytes in Redis`);
-  const refusing = rows.find(({ name }) => name === 'refusing');
-  check(refusing?.ready[0] === '200 (too many deliveries wait)', `an API that sheds: ${refusing?.ready[0]}`);
+  // At the end of a row a fast fleet may just have made room; at that of one it sheds, and says so.
+  const said = new Set(rows.map(({ ready }) => ready[0]).filter((ready) => ready !== '200'));
+  const sheds = [...said].join() === '200 (too many deliveries wait)';
+  check(sheds, `an API that sheds: ${[...said].join() || '200'}`);
   check(rows.at(-1)?.ready.every((said) => said === '200') ?? false, `at the end: ${rows.at(-1)?.ready}`);
   return failures;
 }
