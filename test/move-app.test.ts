@@ -79,6 +79,10 @@ describe('an app that is moved while it is used, and while processes die', () =>
   let tenant: Tenant;
   let producers: Producer[];
   const everything = () => producers.flatMap(({ published }) => published);
+  const publishesIn = (shard: string) =>
+    waitFor(() => everything().some(({ deliveries }) => deliveries[0].id.startsWith(`dlv_${shard}`)), {
+      describe: `an event in shard ${shard}`,
+    });
 
   beforeAll(async () => {
     stack = await startStack({ workers: 2, workerEnv: { WORKER_CONCURRENCY: String(SLOTS) } });
@@ -99,16 +103,20 @@ describe('an app that is moved while it is used, and while processes die', () =>
       (type, i) => new Producer(tenant, clients, type, `flow-${i}`),
     );
 
+    await publishesIn('00');
     await killMoveAt(stack, tenant.app, 1, BEGUN);
     await killMoveAt(stack, tenant.app, 1, MOVED);
     await stack.workers[1]!.kill();
     await moveApp(stack, tenant.app, 1);
+    await publishesIn('01');
     const onward = startMove(stack, ['--app', tenant.app, '--to', '2', '--no-wait']);
     await onward.says(BEGUN);
     await second.kill();
     await onward.process.exited;
+    await publishesIn('02');
     await killMoveAt(stack, tenant.app, 3, BEGUN);
     await moveApp(stack, tenant.app, 3);
+    await publishesIn('03');
     await Promise.all(producers.map((producer) => producer.stop()));
   });
 
