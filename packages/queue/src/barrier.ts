@@ -41,7 +41,7 @@ return {}`;
 type Look = { lua: string; keys: [string, ...string[]]; args: (string | number)[] };
 /** What a look found missing, and what became of all else that it looked at. */
 type Outcome = { missing: Set<number>; others: 'held' | 'late' };
-type Outcomes = Map<string, Outcome | Error>;
+type Outcomes = Map<string, Outcome | Error | Promise<Outcome | Error>>;
 type Round = { looks: Map<string, Look>; outcomes: Promise<Outcomes> };
 type Reply = [error: Error | null, result: unknown];
 
@@ -108,7 +108,7 @@ export class Barrier {
     const present = round.looks.get(name);
     if (!present) round.looks.set(name, look);
     else if (look.lua === CONFIRM) for (const arg of look.args) present.args.push(arg);
-    const outcome = (await round.outcomes).get(name)!;
+    const outcome = await (await round.outcomes).get(name)!;
     if (outcome instanceof Error) throw outcome;
     return outcome;
   }
@@ -150,20 +150,29 @@ export class Barrier {
     const others = Number([reached].flat()[0]) >= 1 ? 'held' : 'late';
     const outcomes: Outcomes = new Map();
     for (const name of looks.keys()) outcomes.set(name, failedWait ?? { missing: new Set(), others });
-    const moving = new Map<string, Look>();
     for (const [i, [failure, missing]] of replies.entries()) {
       const name = names[i]!;
       const outcome = outcomes.get(name);
-      if (failure) outcomes.set(name, failure);
+      if (outcome instanceof Promise) continue; // all of it is looked at again
+      if (failure && isMoving(failure) && performance.now() < deadline) {
+        outcomes.set(name, this.#again(name, looks.get(name)!, deadline));
+      } else if (failure) outcomes.set(name, failure);
       else if (outcome && 'missing' in outcome) {
         for (const number of missing as number[]) outcome.missing.add(number);
       }
-      if (failure && isMoving(failure)) moving.set(name, looks.get(name)!);
     }
-    if (moving.size === 0 || performance.now() >= deadline) return outcomes;
-    // Sent alone a command finds its way, and ioredis learns it.
-    for (const { keys } of moving.values()) await this.#client.exists(keys[0]);
-    await delay(AGAIN_MS);
-    return new Map([...outcomes, ...(await this.#lookAll(moving, deadline))]);
+    return outcomes;
+  }
+
+  /** A shard that moves to another master holds up none of those that it was asked with. Never rejects. */
+  async #again(name: string, look: Look, deadline: number): Promise<Outcome | Error> {
+    try {
+      // Sent alone a command finds its way, and ioredis learns it.
+      await this.#client.exists(look.keys[0]);
+      await delay(AGAIN_MS);
+      return await (await this.#lookAll(new Map([[name, look]]), deadline)).get(name)!;
+    } catch (error) {
+      return error as Error;
+    }
   }
 }
