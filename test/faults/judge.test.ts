@@ -253,7 +253,31 @@ describe('the judge of a run of faults', () => {
     const { evidence } = delivered();
     for (let no = 1; no <= 41; no++) evidence.requests.push(request(no, { at: START + 1500 }));
     evidence.strikes.push(strike({ repeats: { beforeMs: 0, afterMs: 0, atOnce: true } }));
-    expect(failuresOf(evidence)).toEqual([expect.stringMatching(/41 requests were repeated .* at most 40/)]);
+    expect(failuresOf(evidence)).toEqual([
+      expect.stringMatching(/^1 more requests .* than the 40 under way/),
+    ]);
+  });
+
+  it('lays what one fault has no room for to another that may have repeated it as well', () => {
+    const { evidence } = delivered();
+    for (let no = 1; no <= 41; no++) evidence.requests.push(request(no, { at: START + 1500 }));
+    const repeats = { beforeMs: 0, afterMs: 0, atOnce: true } as const;
+    const [sooner, later] = [strike({ repeats }), strike({ repeats })];
+    evidence.strikes.push(sooner, later);
+    const { failures, repeated } = judge(evidence);
+    expect(failures).toEqual([]);
+    expect([repeated.get(later)?.length, repeated.get(sooner)?.length]).toEqual([40, 1]);
+  });
+
+  it('places those first that only one fault may have repeated', () => {
+    const { evidence } = delivered();
+    const repeats = { beforeMs: 0, afterMs: 0, atOnce: true } as const;
+    const [sooner, later] = [strike({ repeats }), strike({ repeats, endedAt: START + 60_000 })];
+    for (let no = 1; no <= 41; no++) {
+      evidence.requests.push(request(no, { at: no <= 40 ? START + 1500 : sooner.endedAt + 1000 }));
+    }
+    evidence.strikes.push(sooner, later);
+    expect(judge(evidence).failures).toEqual([]);
   });
 
   it('counts as forgotten what a killed Redis had just taken, where the mode allows it', () => {

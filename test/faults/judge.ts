@@ -52,6 +52,9 @@ export type Verdict = {
   swallowed: number;
 };
 
+/** A request that no attempt records, and the faults, at least one, that may have had it repeated, latest first. */
+type Repeat = { request: SeenRequest; strikes: Strike[] };
+
 /** Holds what is recorded against what the receivers saw and the producer was told. Pure. */
 export function judge(evidence: Evidence): Verdict {
   const verdict: Verdict = {
@@ -65,17 +68,18 @@ export function judge(evidence: Evidence): Verdict {
     swallowed: 0,
   };
   const requestsOf = groupBy(evidence.requests, ({ event, receiver }) => `${event} ${receiver}`);
+  const repeats: Repeat[] = [];
   for (const event of evidence.events) {
     if (!event.answer) {
       verdict.failures.push({ what: 'it was never acknowledged', event });
       continue;
     }
     const deliveries = evidence.stored.get(event.answer.id);
-    if (deliveries) judgeEvent(evidence, verdict, event, deliveries, requestsOf);
+    if (deliveries) judgeEvent(evidence, verdict, repeats, event, deliveries, requestsOf);
     else judgeLoss(evidence, verdict, event);
   }
   judgeStrangers(evidence, verdict);
-  judgeBounds(evidence, verdict);
+  judgeRepeats(evidence, verdict, repeats);
   judgeSequences(evidence, verdict);
   judgeOrder(evidence, verdict);
   return verdict;
@@ -90,6 +94,7 @@ function judgeLoss({ strikes, mayForget }: Evidence, verdict: Verdict, event: Se
 function judgeEvent(
   evidence: Evidence,
   verdict: Verdict,
+  repeats: Repeat[],
   event: SentEvent,
   deliveries: StoredDelivery[],
   requestsOf: Map<string, SeenRequest[]>,
@@ -100,7 +105,8 @@ function judgeEvent(
     if (found.length !== 1)
       verdict.failures.push({ what: `it has ${found.length} deliveries to ${character.name}`, event });
     const requests = requestsOf.get(`${event.answer!.id} ${character.name}`) ?? [];
-    for (const delivery of found) judgeDelivery(evidence, verdict, event, delivery, character, requests);
+    for (const delivery of found)
+      judgeDelivery(evidence, verdict, repeats, event, delivery, character, requests);
   }
   if (deliveries.length > targets.length) {
     verdict.failures.push({ what: `it has ${deliveries.length} deliveries, not ${targets.length}`, event });
@@ -110,14 +116,15 @@ function judgeEvent(
 function judgeDelivery(
   { strikes }: Evidence,
   verdict: Verdict,
+  repeats: Repeat[],
   event: SentEvent,
   delivery: StoredDelivery,
   character: Character,
   requests: SeenRequest[],
 ): void {
   const fail = (what: string) => verdict.failures.push({ what, event, delivery, requests });
-  const explains = (at: number, how: (strike: Strike) => boolean = () => true) =>
-    strikes.filter((strike) => mayRepeat(strike, at, character.timeoutMs) && how(strike)).at(-1);
+  const explaining = (at: number) =>
+    strikes.filter((strike) => mayRepeat(strike, at, character.timeoutMs)).reverse();
   verdict.deliveries += 1;
   verdict.byStatus[delivery.status] = (verdict.byStatus[delivery.status] ?? 0) + 1;
   verdict.attempts += delivery.attempts.length;
@@ -132,17 +139,17 @@ function judgeDelivery(
   verdict.stale += matched.stale.length;
   for (const request of matched.unrecorded) {
     const atOnce = isRepeatedAtOnce(request, requests);
-    const strike = explains(request.at, ({ repeats }) => !atOnce || repeats?.atOnce === true);
-    if (strike) add(verdict.repeated, strike, request);
+    const able = explaining(request.at).filter((strike) => !atOnce || strike.repeats?.atOnce);
+    if (able.length > 0) repeats.push({ request, strikes: able });
     else fail(`request ${request.no} is in no record, and no fault explains it`);
   }
   for (const { request, attempt } of matched.missedAnswers) {
-    if (explains(request.at)) verdict.swallowed += 1;
+    if (explaining(request.at).length > 0) verdict.swallowed += 1;
     else
       fail(`attempt ${attempt.number} says ${attempt.error}; request ${request.no} got ${request.outcome}`);
   }
   for (const attempt of matched.unseen) {
-    if (explains(Date.parse(attempt.started_at))) verdict.swallowed += 1;
+    if (explaining(Date.parse(attempt.started_at)).length > 0) verdict.swallowed += 1;
     else fail(`attempt ${attempt.number} (${attempt.error}) was never seen by its receiver`);
   }
   const problem = endProblem(delivery, character, requests);
@@ -197,15 +204,23 @@ function judgeStrangers({ events, requests }: Evidence, verdict: Verdict): void 
   }
 }
 
-/** A fault repeats no more than what was under way: what had a slot, and what had given its slot up. */
-function judgeBounds({ slots }: Evidence, verdict: Verdict): void {
-  for (const [strike, requests] of verdict.repeated) {
-    const most = strike.workers * slots * 2;
-    if (requests.length > most)
-      verdict.failures.push({
-        what: `${requests.length} requests were repeated by ${strike.fault}, at most ${most} were under way`,
-      });
+/**
+ * A fault repeats no more than what was under way: what had a slot, and what had given its slot up. Of several that may have
+ * repeated a request the latest counts that has room for it; those with no choice are placed first.
+ */
+function judgeRepeats({ slots }: Evidence, verdict: Verdict, repeats: Repeat[]): void {
+  const most = ({ workers }: Strike) => workers * slots * 2;
+  const tooMany = new Map<Strike, SeenRequest[]>();
+  for (const { request, strikes } of repeats.sort((a, b) => a.strikes.length - b.strikes.length)) {
+    const strike = strikes.find((each) => (verdict.repeated.get(each)?.length ?? 0) < most(each));
+    if (strike) add(verdict.repeated, strike, request);
+    else add(tooMany, strikes[0]!, request);
   }
+  for (const [strike, requests] of tooMany)
+    verdict.failures.push({
+      what: `${requests.length} more requests were repeated than the ${most(strike)} under way at: ${strike.fault}`,
+      requests,
+    });
 }
 
 /** Of one correlation id: 1, 2, 3 …, each once. What Redis forgot leaves a gap, or a number that is given out again. */
