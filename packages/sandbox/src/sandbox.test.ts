@@ -34,6 +34,12 @@ afterEach(() => expressions.close());
 
 const transform = (source: string, owner = 'app') => expressions.transform({ source, owner }, facts);
 const quick = { body: '200', json: true };
+/** Of several at once all but the first may be refused, where a busy machine makes each of them wait long. */
+const killedOrBusy = async () =>
+  transform(ENDLESS).catch((error: unknown) => {
+    if (!(error instanceof SandboxBusy)) throw error;
+    return 'busy' as const;
+  });
 
 describe('the sandbox', () => {
   it('starts nothing before it is asked, and one child for many', async () => {
@@ -61,10 +67,12 @@ describe('the sandbox', () => {
     expect(await transform(QUICK)).toEqual(quick);
     const [trusted] = sandbox.pids;
     const order: string[] = [];
-    const hostile = Array.from({ length: 4 }, () => transform(ENDLESS).then(() => order.push('hostile')));
+    const hostile = Array.from({ length: 4 }, () =>
+      killedOrBusy().then((result) => result === 'busy' || order.push('hostile')),
+    );
     await transform(QUICK).then(() => order.push('other'));
     await Promise.all(hostile);
-    expect(order[0]).toBe('other');
+    expect(order.slice(0, 2)).toEqual(['other', 'hostile']);
     expect(sandbox.pids[0]).toBe(trusted);
   });
 
@@ -79,11 +87,13 @@ describe('the sandbox', () => {
 
   it('suspects what waits behind the like of it', async () => {
     await transform(QUICK, 'good');
-    const hostile = Array.from({ length: 4 }, () => transform(ENDLESS));
+    const hostile = Array.from({ length: 4 }, killedOrBusy);
     // These take turns with them.
     const others = Array.from({ length: 4 }, () => transform(QUICK, 'good').then(() => sandbox.pids[0]));
     expect(new Set(await Promise.all(others)).size).toBe(1);
-    expect(await Promise.all(hostile)).toEqual(Array(4).fill({ killed: true }));
+    const [first, ...rest] = await Promise.all(hostile);
+    expect(first).toEqual({ killed: true });
+    for (const result of rest) expect([{ killed: true }, 'busy']).toContainEqual(result);
   });
 
   it('suspects an expression of the one alone for whose events it was killed', async () => {
