@@ -2,19 +2,26 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { elementSpans, memberSpans } from './json-spans.ts';
 
-/** Keys and strings rich in what a scanner may stumble on. */
-const awkward = fc.oneof(
-  fc.string({ unit: fc.constantFrom('"', '\\', '{', '}', '[', ']', ',', ':', ' ', 'a', 'é', '🔑', '\n') }),
+/** Rich in what a scanner may stumble on. */
+const text = fc.string({
+  unit: fc.constantFrom('"', '\\', '{', '}', '[', ']', ',', ':', ' ', 'a', 'é', '🔑', '\n'),
+});
+/**
+ * All end in what is no escape: once V8 has read `{"h":1,"\\":2}`, it takes the last key of `{"h":1,"\n":2}` for `\` too
+ * (nodejs/node#63785), and `JSON.parse` is no witness.
+ */
+const key = fc.oneof(
+  text.map((start) => `${start}.`),
   fc.constantFrom('__proto__', 'constructor', ''),
 );
 const { value } = fc.letrec<{ value: unknown }>((tie) => ({
   value: fc.oneof(
     { depthSize: 'small' },
-    awkward,
+    text,
     fc.double({ noNaN: true, noDefaultInfinity: true }),
     fc.constantFrom(null, true, false),
     fc.array(tie('value'), { maxLength: 4 }),
-    fc.dictionary(awkward, tie('value'), { maxKeys: 4 }),
+    fc.dictionary(key, tie('value'), { maxKeys: 4 }),
   ),
 }));
 const indent = fc.constantFrom('', ' ', '\t', '  ');
@@ -24,7 +31,7 @@ const read = (json: string, [start, end]: [number, number]) => JSON.parse(json.s
 describe('the spans of a JSON text', () => {
   it('cover the same members as JSON.parse finds, without white space', () => {
     fc.assert(
-      fc.property(fc.dictionary(awkward, value), indent, (object, space) => {
+      fc.property(fc.dictionary(key, value), indent, (object, space) => {
         const json = JSON.stringify(object, null, space);
         const parsed = JSON.parse(json) as Record<string, unknown>;
         const spans = memberSpans(json);
@@ -80,6 +87,11 @@ describe('the spans of a JSON text', () => {
     ]);
     expect(memberSpans(' { } ').size).toBe(0);
     expect(elementSpans(' [ ] ')).toEqual([]);
+  });
+
+  it('have keys that end in escapes', () => {
+    const json = String.raw`{"\"":1,"\\":2,"\\\"":3,"\n" :4}`;
+    expect([...memberSpans(json).keys()]).toEqual(['"', '\\', '\\"', '\n']);
   });
 
   it('are refused where no object or array begins', () => {
