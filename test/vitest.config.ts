@@ -1,54 +1,52 @@
-import { configDefaults, defineConfig } from 'vitest/config';
+import { basename } from 'node:path';
+import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Files that wait most of the time: for locks, drains, backoffs, probes, outages. More of them run at once than there are cores. */
-const WAITING = [
-  'crash-points',
-  'drain',
+/** Those that take more than 20 s. Most of them wait: for locks, drains, backoffs, outages. */
+const LONGEST = [
   'drain-load',
-  'durability',
-  'lanes-age',
+  'crash-points',
+  'alerts',
   'lanes-breaker',
+  'processes',
   'lanes-ordered',
-  'lanes-pause',
-  'lanes-quiet-hours',
-  'lanes-retries',
-  'lanes-scheduled',
-  'lanes-slow-receivers',
+  'faults',
   'operational-events',
-  'prefer-wait',
-  'readiness',
+  'replay',
+  'lanes-slow-receivers',
+  'rotate-master-key',
   'redis-away',
-  'retry',
-].map((name) => `${name}.test.ts`);
+  'lanes-pause',
+  'drain',
+  'attack-clients',
+  'move-app-records',
+  'overload',
+  'npm-start',
+  'tracing',
+  'cluster',
+];
+
+/** None of the longest runs alone at the end. What is not among them has Vitest's order. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const place = LONGEST.indexOf(basename(moduleId, '.test.ts'));
+      return place < 0 ? LONGEST.length : place;
+    };
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
+  }
+}
 
 // Whole systems of real processes: each file starts its own.
 // The limits cost nothing while all is well: what hangs is told by the harness' own waits, which are shorter.
-const limits = { testTimeout: 180_000, hookTimeout: 180_000 };
-
 export default defineConfig({
   test: {
-    projects: [
-      // First, while the other packages' tests still use the CPU.
-      {
-        test: {
-          ...limits,
-          name: 'waiting',
-          include: WAITING,
-          maxWorkers: 4,
-          // Of a file; where each test starts a stack of its own, so many start at once. Files with one stack for all say more.
-          maxConcurrency: 3,
-          sequence: { groupOrder: 0 },
-        },
-      },
-      {
-        test: {
-          ...limits,
-          name: 'working',
-          exclude: [...configDefaults.exclude, ...WAITING],
-          maxWorkers: 2,
-          sequence: { groupOrder: 1 },
-        },
-      },
-    ],
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    // More at once than there are cores on a small machine, since much is waited for.
+    maxWorkers: 3,
+    // Of a file; where each test starts a stack of its own, so many start at once.
+    maxConcurrency: 3,
+    sequence: { sequencer: LongestFirst },
   },
 });
