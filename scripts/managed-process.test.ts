@@ -54,6 +54,6 @@ it('does not outlive a parent that was killed', async () => {
   const child = await identifyProcess(Number(printed.toString()));
   if (!child) throw new Error(`the child has not started: ${printed}`);
   parent.kill('SIGKILL');
-  for (let i = 0; (await isAlive(child)) && i < 200; i += 1) await delay(25);
+  for (let i = 0; (await isAlive(child)) && i < 2400; i += 1) await delay(25);
   expect(await isAlive(child)).toBe(false);
 });

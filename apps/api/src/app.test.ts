@@ -162,7 +162,7 @@ describe('an event to publish', () => {
       delete headers.date;
       const { status } = response;
       const text = (await response.text()).replace(/urn:uuid:[\w-]+/, '');
-      await vi.waitFor(() => expect(api.logs.at(-1)?.msg).toBe('request'));
+      await vi.waitFor(() => expect(api.logs.at(-1)?.msg).toBe('request'), 60_000);
       const logs = api.logs.map(({ level, msg, method, route, status, app, problem }) => {
         return { level, msg, method, route, status, app, problem };
       });

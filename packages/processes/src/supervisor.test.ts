@@ -7,9 +7,6 @@ import { createInterface } from 'node:readline';
 import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
 import type { Patience } from './supervisor.ts';
 
-// A busy machine starts processes slowly; all else is waited for.
-vi.setConfig({ testTimeout: 30_000 });
-
 const APP = join(import.meta.dirname, '..', 'testing', 'app.ts');
 
 /** testing/app.ts as real processes, and all that they say. */
@@ -17,9 +14,11 @@ class App {
   readonly parent: ChildProcess;
   readonly ended: Promise<unknown[]>;
   readonly lines: string[] = [];
+  readonly #count: number;
   #heard: () => void = () => {};
 
   constructor(count: number, behaviour = 'works', patience: Partial<Patience> = {}, file = '') {
+    this.#count = count;
     this.parent = spawn(process.execPath, [APP, String(count), behaviour, JSON.stringify(patience), file]);
     // Not 'close': that waits for whoever holds its output, which is what some tests are about.
     this.ended = once(this.parent, 'exit');
@@ -48,6 +47,12 @@ class App {
 
   untilLogged(message: string, times = 1): Promise<void> {
     return this.until(() => this.logged(message).length >= times);
+  }
+
+  /** And until each has been heard of: who is killed takes a line with it that it has not written yet. */
+  async untilAllReady(): Promise<void> {
+    await this.untilLogged('all ready');
+    await this.untilLogged('works', this.#count);
   }
 
   async ask(what: 'ready' | 'metrics'): Promise<string> {
@@ -107,7 +112,7 @@ function isGone(pid: number): boolean {
   }
 }
 
-const untilGone = (pids: number[]) => vi.waitUntil(() => pids.every(isGone), { timeout: 20_000 });
+const untilGone = (pids: number[]) => vi.waitUntil(() => pids.every(isGone), { timeout: 60_000 });
 
 it('a process that cannot start ends the others, which drain, and its reason is told once', async () => {
   const app = start(2, 'second-fails', {}, join(newFolder(), 'works'));
@@ -135,8 +140,8 @@ it('a first signal while a failed start drains cuts nobody off', async () => {
 it('one that hangs while it is started again is ended, and started again', async () => {
   const file = join(newFolder(), 'works');
   const app = start(1, 'hangs-when-restarted', { lookMs: 100, startMs: 500 }, file);
-  await app.untilLogged('all ready');
-  await vi.waitUntil(() => existsSync(file), { timeout: 20_000 });
+  await app.untilAllReady();
+  await vi.waitUntil(() => existsSync(file), { timeout: 60_000 });
   process.kill(app.children[0]!, 'SIGKILL');
   await app.untilLogged('a process does not start; it is ended');
   await app.untilLogged('process started', 3);
@@ -144,7 +149,7 @@ it('one that hangs while it is started again is ended, and started again', async
 
 it('however many ask at once, each process is asked once', async () => {
   const app = start(1, 'counts', { readyMs: 300 });
-  await app.untilLogged('all ready');
+  await app.untilAllReady();
   process.kill(app.children[0]!, 'SIGSTOP');
   const silent = 'process 1 does not answer';
   expect(await app.askAtOnce('ready', 10)).toEqual(Array(10).fill(silent));
@@ -158,7 +163,7 @@ it('however many ask at once, each process is asked once', async () => {
 it('a process that hangs is ended, and another one takes its place and its number', async () => {
   // 3 s of silence: on a busy machine the others must not be taken for hung.
   const app = start(2, 'works', { lookMs: 500, looks: 6 });
-  await app.untilLogged('all ready');
+  await app.untilAllReady();
   const [, second] = app.children;
   process.kill(second!, 'SIGSTOP');
   await app.untilLogged('a process hangs; it is ended');
@@ -172,7 +177,7 @@ it('a process that hangs is ended, and another one takes its place and its numbe
 
 it('one that does not drain is ended, and the parent ends as told', async () => {
   const app = start(2, 'never-drains', { drainMs: 300 });
-  await app.untilLogged('all ready');
+  await app.untilAllReady();
   process.kill(app.children[0]!, 'SIGSTOP');
   app.parent.kill('SIGTERM');
   expect(await app.ended).toEqual([0, null]);
@@ -182,7 +187,7 @@ it('one that does not drain is ended, and the parent ends as told', async () => 
 
 it('a second signal ends all at once', async () => {
   const app = start(2, 'never-drains');
-  await app.untilLogged('all ready');
+  await app.untilAllReady();
   app.parent.kill('SIGTERM');
   await app.untilLogged('draining', 2);
   app.parent.kill('SIGTERM');
@@ -192,7 +197,7 @@ it('a second signal ends all at once', async () => {
 
 it('all end when the parent is killed', async () => {
   const app = start(3);
-  await app.untilLogged('all ready');
+  await app.untilAllReady();
   app.parent.kill('SIGKILL');
   await app.ended;
   await untilGone(app.children);
@@ -200,7 +205,7 @@ it('all end when the parent is killed', async () => {
 
 it('go on when nobody reads what they print, and nobody writes to them', async () => {
   const app = start(2);
-  await app.untilLogged('all ready');
+  await app.untilAllReady();
   const { stdin, stdout, stderr } = app.parent;
   for (const stream of [stdin!, stdout!, stderr!]) stream.destroy();
   const [first, second] = app.children;
@@ -242,7 +247,7 @@ function isWhole(line: string): boolean {
 
 it('what a killed process has counted stays in the sum, and what it is does not', async () => {
   const app = start(3);
-  await app.untilLogged('all ready');
+  await app.untilAllReady();
   const read = async () => {
     const text = await app.ask('metrics');
     const of = (name: string) =>

@@ -43,7 +43,6 @@ async function work(member: Member): Promise<void> {
   member.tells({ notReady, metrics: metrics.snapshot, text: metrics.text });
   for (let i = 0; behaviour === 'chatters' && i < 5000; i++)
     logger.info({ text: 'é'.repeat(i % 200) }, 'chat');
-  // Before its parent knows: a test that kills it once all are ready has all its lines.
   logger.info('works');
   member.drainsWith(async () => {
     logger.info('draining');

@@ -35,7 +35,7 @@ it('when Redis goes away while it is waited for, it is as when Redis is away', a
     void confirming.then(() => {
       isOver = true;
     });
-    await vi.waitUntil(async () => isOver || (await isWaiting(id)), 20_000);
+    await vi.waitUntil(async () => isOver || (await isWaiting(id)), 60_000);
     // As a master that dies: the script was answered, WAIT was not.
     if (!isOver) await redis.client.call('CLIENT', 'KILL', 'ID', String(id));
     outcome = await confirming;

@@ -26,7 +26,7 @@ beforeAll(async () => {
   cluster = await TestCluster.start({ appendonly: 'no', 'cluster-require-full-coverage': 'no' });
   client = await cluster.connect();
   shards = new Shards(client);
-}, 60_000);
+});
 
 afterAll(() => cluster.stop());
 
@@ -150,7 +150,7 @@ it('with one master away and nobody to replace it, the others are served, and ch
   const living = cluster.nodes.slice(0, 3).find((node) => node !== gone)!;
   await vi.waitFor(
     async () => expect(String(await living.client.cluster('NODES'))).toMatch(new RegExp(`${gone.id} .*fail`)),
-    15_000,
+    60_000,
   );
   const later = await cluster.connect();
   const warnings = await checkServer(later, { keyring });
@@ -166,4 +166,4 @@ it('with one master away and nobody to replace it, the others are served, and ch
   const failure = await failureOf(acceptOne(new Shards(later).get(3), 60_000));
   expect(isUnavailable(failure)).toBe(true);
   expect(await probe.trouble()).toBeUndefined(); // by now the write to the dead one has failed as well
-}, 30_000);
+});

@@ -16,7 +16,7 @@ function works(line: Line) {
       return name;
     });
   const endNext = async () => {
-    await vi.waitUntil(() => ends.length > 0);
+    await vi.waitUntil(() => ends.length > 0, 60_000);
     ends.shift()!();
   };
   return { begun, run, endNext };

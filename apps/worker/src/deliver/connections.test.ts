@@ -30,7 +30,7 @@ it('a connection that is closed while idle is forgotten', async () => {
   afterTest(() => connections.close());
   const { origin } = new URL(receiver.url);
   const first = await used(connections, origin);
-  await vi.waitFor(() => expect(connections.open).toBe(0), { timeout: 20_000 });
+  await vi.waitFor(() => expect(connections.open).toBe(0), { timeout: 60_000 });
   expect(await used(connections, origin)).not.toBe(first);
 });
 

@@ -19,7 +19,7 @@ describe.each(CLIENTS)('the connections of $name', ({ create }) => {
     const { post } = testClient(create, { maxSocketsPerOrigin: 1 });
     const posts = ['1', '2', '3'].map((body) => post(receiver.url, { body }));
     for (const seen of [['1'], ['1', '2'], ['1', '2', '3']]) {
-      await vi.waitFor(() => expect(bodies).toEqual(seen), { timeout: 20_000 });
+      await vi.waitFor(() => expect(bodies).toEqual(seen), { timeout: 60_000 });
       // Were there more on its way, it would have come with a request and its answer on another connection.
       held?.write(OK);
     }
@@ -128,7 +128,7 @@ describe.each(CLIENTS)('the connections of $name', ({ create }) => {
     const lookup = vi.fn<LookupFunction>((_name, _options, callback) => void answers.push(callback));
     const { post } = testClient(create, { lookup });
     const posts = [first, second, first].map(({ port }) => post(`http://receiver.test:${port}/`));
-    await vi.waitFor(() => expect(lookup).toHaveBeenCalled(), { timeout: 20_000 });
+    await vi.waitFor(() => expect(lookup).toHaveBeenCalled(), { timeout: 60_000 });
     for (const answer of answers) answer(null, [{ address: '127.0.0.1', family: 4 }]);
     const bodies = (await Promise.all(posts)).map(({ response }) => response?.body.toString());
     expect(bodies).toEqual(['1', '2', '1']);

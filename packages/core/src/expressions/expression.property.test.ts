@@ -1,15 +1,13 @@
 import { evaluate } from '@marcbachmann/cel-js';
 import { Duration, UnsignedInt } from '@marcbachmann/cel-js/evaluator';
 import fc from 'fast-check';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { eventVariables } from './event-variables.ts';
 import { compileExpression, evaluateTransform, expressionProblem } from './expression.ts';
 import { ExpressionError } from './failure.ts';
 import { MAX_RESULT_BYTES, WORK_IN_PROCESS } from './limits.ts';
 
 const RUNS = Number(process.env.PROPERTY_RUNS ?? 1000);
-// So many runs take seconds, and on a busy machine more.
-vi.setConfig({ testTimeout: 120_000 });
 
 const NAMES = [
   'payload',

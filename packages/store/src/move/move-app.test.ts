@@ -127,7 +127,7 @@ describe('moving an app', () => {
       done = tried !== undefined;
       if (done) expect(most).toBeGreaterThan(10);
     }
-  }, 60_000);
+  });
 
   it('takes along what is changed while it is prepared', async () => {
     const configs = process();
