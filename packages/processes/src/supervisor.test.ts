@@ -49,7 +49,7 @@ class App {
     return this.until(() => this.logged(message).length >= times);
   }
 
-  /** And until each has been heard of: who is killed takes a line with it that it has not written yet. */
+  /** Until the parent knows, and each was heard of: who is killed before takes a line with it that it has not written yet. */
   async untilAllReady(): Promise<void> {
     await this.untilLogged('all ready');
     await this.untilLogged('works', this.#count);
